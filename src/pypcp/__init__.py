@@ -1,0 +1,3 @@
+"""Performance Co-Pilot's collector in Python."""
+
+__version__ = "0.1.0"

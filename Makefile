@@ -1,0 +1,73 @@
+# make          everything that has to be green before a commit: lint, types, import contracts, tests
+# make up       set up and run the collector in the foreground; options in ARGS, e.g. ARGS="--port 44399"
+# make test     the tests; options for pytest in ARGS, e.g. ARGS="-k fetch -x"
+# make format   rewrite the sources the way `make lint` wants them
+# make bench    the daemon beside stock's (needs stock PCP, see bench/README.md); options in ARGS
+# make lock     write requirements/*.txt anew from requirements/*.in; ARGS="--upgrade" takes newer versions
+# make clean    remove whatever the other targets made
+
+PYTHON ?= python3
+ARGS ?=
+
+BIN := .venv/bin
+# Settings meant for a person's own Python would make pip install somewhere else than into .venv.
+PIP := env -u PIP_TARGET -u PIP_PREFIX -u PYTHONPATH PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 \
+       PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip --quiet
+COMPILE := CUSTOM_COMPILE_COMMAND="make lock" ../$(BIN)/pip-compile --quiet --allow-unsafe --generate-hashes \
+           --strip-extras --no-emit-find-links --no-emit-index-url --no-emit-trusted-host
+
+.PHONY: check up test lint format types imports bench lock clean
+.DEFAULT_GOAL := check
+.NOTPARALLEL:
+
+check: lint types imports test
+
+up: .venv/.run
+	@exec $(BIN)/pypcp up $(ARGS)
+
+test: .venv/.dev
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: .venv/.dev
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+types: .venv/.dev
+	$(BIN)/mypy
+
+imports: .venv/.dev
+	$(BIN)/lint-imports
+
+bench: .venv/.dev
+	@$(BIN)/python bench/run.py $(ARGS)
+
+lock: .venv/.dev
+	cd requirements && $(COMPILE) $(ARGS) --output-file=run.txt run.in
+	cd requirements && $(COMPILE) $(ARGS) --output-file=dev.txt dev.in
+
+clean:
+	rm -rf .venv .*_cache .hypothesis .coverage build dist bench/out src/*.egg-info
+	find src tests bench -name __pycache__ -prune -exec rm -rf {} +
+
+# What pip has already installed is remembered by an empty file, so that a second `make` starts at once.
+.venv/.dev: requirements/dev.txt .venv/.run
+	@echo "Installing the development tools into .venv"
+	@$(PIP) install --require-hashes -r $<
+	@touch $@
+
+.venv/.run: requirements/run.txt pyproject.toml | $(BIN)/pip
+	@echo "Installing pypcp into .venv"
+	@$(PIP) install --require-hashes -r $<
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# pip, not python: it is the last file that venv writes, and where Debian's python3-venv is missing it never appears.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "pypcp needs Python 3.11 or later; choose one with PYTHON=/path/to/python3 on make's command line"; exit 1; }
+	@echo "Creating .venv"
+	@$(PYTHON) -m venv .venv

@@ -1,0 +1,128 @@
+"""How an author declares metrics: clusters that are refreshed together, and the metrics read from them.
+
+A cluster's refresh returns a *snapshot*, whatever the author likes: a dataclass, a dict, a list. Each metric of the
+cluster says how to read its value out of a snapshot. So a source is read once for all the metrics it gives, and a
+parser is a pure function from text to a snapshot.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pypcp.errors import OsError, PcpError, TryAgain
+from pypcp.model.desc import Desc
+from pypcp.model.ids import PM_INDOM_NULL, Pmid
+from pypcp.model.units import NONE, Units
+from pypcp.model.values import Semantics, Value, ValueType
+from pypcp.pmda.indom import Indom
+
+log = logging.getLogger(__name__)
+
+Values = Value | Sequence[Value | None] | Mapping[str, Value] | None
+"""What a metric's function may return.
+
+Without an instance domain: the value. With one: a sequence with one value an instance, in the order of the domain's
+instances (None: this one has no value), or a mapping from instance names to values. None: no value now. To fail, raise
+a ``PcpError``.
+"""
+
+Read = Callable[..., Values]
+"""snapshot -> Values, or (snapshot, client) -> Values for a metric whose value depends on who asks."""
+
+
+@dataclass(slots=True, eq=False)
+class Metric:
+    """A declared metric. ``per_client`` metrics are read with the client as a second argument."""
+
+    name: str
+    desc: Desc
+    cluster: Cluster
+    read: Read
+    indom: Indom | None = None
+    oneline: str = ""
+    help: str = ""
+    per_client: bool = False
+    store: Callable[..., None] | None = None
+
+
+class Cluster:
+    """Metrics that are refreshed together. ``number`` is the cluster of their pmids (0 to 4095).
+
+    ``refresh`` returns the snapshot; it runs once a fetch that names any of the metrics. What it raises is the answer
+    of all of them for that fetch.
+    """
+
+    def __init__(
+        self,
+        domain: int,
+        number: int,
+        refresh: Callable[[], Any] | None = None,
+        register: Callable[[Metric], None] = lambda metric: None,
+    ) -> None:
+        self.domain = domain
+        self.number = number
+        self.refreshes = refresh is not None
+        self.snapshot: Any = None
+        self.failure: PcpError | None = None
+        self._refresh = refresh
+        self._register = register
+        self._moment: object = None
+
+    def refresh(self, moment: object = None) -> None:
+        """Take a new snapshot, or remember why there is none. Once for requests of the same ``moment``."""
+        if self._refresh is None or (moment is not None and moment is self._moment):
+            return
+        self._moment = moment
+        try:
+            self.snapshot = self._refresh()
+            self.failure = None
+        except Exception as error:  # noqa: BLE001 - the author's code: whatever it raises costs these metrics only
+            if self.failure is None:
+                log_failure(error, f"cluster {self.domain}.{self.number}")
+            self.failure = failure_of(error)
+
+    def metric(
+        self,
+        name: str,
+        item: int,
+        type_: ValueType,
+        read: Read,
+        *,
+        indom: Indom | None = None,
+        sem: Semantics = Semantics.INSTANT,
+        units: Units = NONE,
+        help_: str = "",
+        per_client: bool = False,
+        store: Callable[..., None] | None = None,
+    ) -> Metric:
+        """Declare a metric with a value for each instance of ``indom``, or a single one.
+
+        ``help_``: the first line is the one-line text, the rest the long one. ``store(value, instance, client)`` is
+        called with each value stored; without it the metric refuses.
+        """
+        pmid = Pmid.build(self.domain, self.number, item)
+        desc = Desc(pmid, type_, indom.id if indom is not None else PM_INDOM_NULL, sem, units)
+        oneline, _, text = (part.strip() for part in help_.partition("\n"))
+        declared = Metric(name, desc, self, read, indom, oneline, text or oneline, per_client, store)
+        self._register(declared)
+        if indom is not None and indom.source is None:
+            indom.source = self.refresh
+        return declared
+
+
+def failure_of(error: Exception) -> PcpError:
+    """What an exception of an author's code means to a client: its own code, its errno, or "try again"."""
+    if isinstance(error, PcpError):
+        return error
+    if isinstance(error, OSError) and error.errno:
+        return OsError(-error.errno, str(error))
+    return TryAgain(str(error))
+
+
+def log_failure(error: Exception, of: str) -> None:
+    """Tell the author about an exception that is not an answer."""
+    if not isinstance(error, PcpError):
+        log.warning("%s: the agent's code failed: %s", of, error, exc_info=error)

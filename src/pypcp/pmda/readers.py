@@ -1,0 +1,152 @@
+"""From a metric's function to its segment: one reader per metric of a prepared fetch.
+
+A reader keeps the segment of its metric and loads it anew at each fetch. It exists as long as a client repeats its
+fetch, so what can be worked out once (which instances, how they are packed) is worked out when it is made, and again
+only when the instance domain changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pypcp.errors import ConversionError
+from pypcp.model.ids import IN_NULL
+from pypcp.model.profile import Profile
+from pypcp.pmda.interface import Client
+from pypcp.pmda.metrics import Metric, failure_of, log_failure
+from pypcp.pmda.segments import (
+    ENCODING_ERRORS,
+    BlockSegment,
+    EmptySegment,
+    InPlaceSegment,
+    Segment,
+    VariableSegment,
+    encode_values,
+    segment_for,
+)
+
+
+class Reader:
+    """Reads one metric for one fetch list; ``segment`` is the outcome of the last :meth:`read`."""
+
+    __slots__ = ("_usual", "metric", "segment")
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+        self.segment: Segment = EmptySegment(metric.desc.pmid, 0)
+        self._usual: InPlaceSegment | BlockSegment | VariableSegment | None = None
+
+    def read(self, client: Client) -> bool:
+        """Load the segment from the cluster's snapshot; is it another one now, or of another size?"""
+        metric = self.metric
+        cluster = metric.cluster
+        if cluster.failure is not None:
+            return self._empty(cluster.failure.code)
+        try:
+            values = metric.read(cluster.snapshot, client) if metric.per_client else metric.read(cluster.snapshot)
+        except Exception as error:  # noqa: BLE001 - the author's code: whatever it raises costs this metric only
+            return self._fail(error)
+        if values is None:
+            return self._empty(0)
+        try:
+            return self._load(values)
+        except ENCODING_ERRORS as error:
+            return self._fail(ConversionError(f"{values!r:.80} is no value of type {metric.desc.type}: {error}"))
+
+    def _load(self, values: Any) -> bool:
+        """Load the segment with what the metric's function returned; ``ENCODING_ERRORS``."""
+        raise NotImplementedError
+
+    def _load_usual(self, values: Sequence[Any]) -> bool:
+        """Load the segment that was made for these instances; ``ENCODING_ERRORS``."""
+        segment = self._usual
+        if segment is None:
+            return self._empty(0)
+        grown = segment.load(values)
+        if segment is self.segment:
+            return bool(grown)
+        self.segment = segment
+        return True
+
+    def _empty(self, status: int) -> bool:
+        before = self.segment
+        if isinstance(before, EmptySegment) and before.status == status:
+            return False
+        self.segment = EmptySegment(self.metric.desc.pmid, status)
+        return True
+
+    def _fail(self, error: Exception) -> bool:
+        """The metric's answer is an error; say so in the log once, not at every fetch."""
+        changed = self._empty(failure_of(error).code)
+        if changed:
+            log_failure(error, self.metric.name)
+        return changed
+
+
+class SingularReader(Reader):
+    """A metric without an instance domain."""
+
+    __slots__ = ()
+
+    def __init__(self, metric: Metric) -> None:
+        super().__init__(metric)
+        self._usual = segment_for(metric.desc.pmid, metric.desc.type, (IN_NULL,))  # type: ignore[arg-type]
+
+    def _load(self, values: Any) -> bool:
+        return self._load_usual((values,))
+
+
+class ColumnReader(Reader):
+    """A metric with an instance domain, for the instances a profile wants."""
+
+    __slots__ = ("_generation", "_ids", "_indom", "_pick", "_profile")
+
+    def __init__(self, metric: Metric, profile: Profile) -> None:
+        super().__init__(metric)
+        assert metric.indom is not None
+        self._indom = metric.indom
+        self._profile = profile.of(metric.indom.id)
+        self._generation = -1
+
+    def _select(self) -> None:
+        self._generation = self._indom.generation
+        self._ids, self._pick = self._indom.select(self._profile)
+        desc = self.metric.desc
+        self._usual = segment_for(desc.pmid, desc.type, self._ids) if self._ids else None  # type: ignore[arg-type]
+
+    def _load(self, values: Any) -> bool:
+        indom = self._indom
+        if indom.generation != self._generation:
+            self._select()
+        column = [values.get(name) for name in indom.names] if isinstance(values, Mapping) else values
+        if len(column) != len(indom):
+            raise ValueError(f"{len(column)} values for {len(indom)} instances of {indom.id}")
+        if self._pick is not None:
+            column = self._pick(column)
+        return self._load_some(column) if None in column else self._load_usual(column)
+
+    def _load_some(self, column: Sequence[Any]) -> bool:
+        """Some instances have no value now: a segment of its own for the others."""
+        desc = self.metric.desc
+        have = [(instance, value) for instance, value in zip(self._ids, column, strict=True) if value is not None]
+        ids, values = [each[0] for each in have], [each[1] for each in have]
+        self.segment = encode_values(desc.pmid, desc.type, ids, values)  # type: ignore[arg-type]
+        return True
+
+
+def reader_for(metric: Metric, profile: Profile) -> Reader:
+    """The reader of a metric under a profile."""
+    return SingularReader(metric) if metric.indom is None else ColumnReader(metric, profile)
+
+
+class UnknownReader(Reader):
+    """A pmid that the agent does not have."""
+
+    __slots__ = ()
+
+    def __init__(self, pmid: int, code: int) -> None:
+        self.segment = EmptySegment(pmid, code)
+
+    def read(self, client: Client) -> bool:
+        return False

@@ -1,0 +1,1 @@
+"""Everything that waits or touches the system: sockets, files, descriptors, credentials."""

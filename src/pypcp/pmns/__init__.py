@@ -1,0 +1,1 @@
+"""The name space: names of metrics <-> identifiers. No I/O."""

@@ -21,7 +21,8 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-from pypcp.model.values import ValueFormat, ValueType
+from pypcp.errors import ConversionError
+from pypcp.model.values import Value, ValueFormat, ValueType
 
 _SWAP: Final = sys.byteorder == "little"
 _SMALL: Final = 128
@@ -58,7 +59,7 @@ def block_head(type_: int, length: int) -> int:
     return type_ << 24 | length
 
 
-_Column = TypeVar("_Column", array[int], array[float])
+_Column = TypeVar("_Column", "array[int]", "array[float]")
 
 
 def _big_endian(words: _Column) -> _Column:
@@ -183,3 +184,54 @@ def block(type_: int, data: bytes) -> bytes:
     """One value block of any type: head word, data, ``~`` up to a whole word."""
     size = 4 + len(data)
     return struct.pack(">I", block_head(type_, size)) + data + b"~" * (-size % 4)
+
+
+# Decoders.
+
+WORTHWHILE: Final = 16
+"""From this many values on the column decoders are faster than one value at a time."""
+
+
+def read_pairs(data: bytes | memoryview, at: int, count: int) -> tuple[list[int], list[int]]:
+    """The instances and the words of ``count`` pairs at byte ``at``, which must all be there."""
+    if count < WORTHWHILE:
+        pairs = struct.unpack_from(">" + "iI" * count, data, at)
+        return list(pairs[0::2]), list(pairs[1::2])
+    words = _big_endian(array("I", bytes(data[at : at + PAIR_SIZE * count])))
+    return array("i", words[0::2].tobytes()).tolist(), words[1::2].tolist()
+
+
+def read_blocks(data: bytes | memoryview, pointers: list[int], end: int, type_: ValueType) -> list[int | float] | None:
+    """The values of blocks of one size that stand back to back; None where they do not, or are not all of ``type_``.
+
+    The first pointer must lie in ``data``, whose blocks end at byte ``end``.
+    """
+    count, size = len(pointers), BLOCK_WORDS[type_]
+    first = pointers[0]
+    if 4 * (first + size * count) > end or pointers != list(range(first, first + size * count, size)):
+        return None
+    words = array("I", bytes(data[4 * first : 4 * (first + size * count)]))
+    if words[0::size].tobytes() != struct.pack(">I", block_head(type_, 4 * size)) * count:
+        return None
+    values: array[float] = array(_CODES[type_], _payload(words, size))
+    return list(_big_endian(values))
+
+
+def _payload(words: array[int], size: int) -> bytes:
+    """What follows the first word of every block."""
+    if size == 2:
+        return words[1::2].tobytes()
+    payload = array("I", bytes(8 * (len(words) // size)))
+    payload[0::2] = words[1::3]
+    payload[1::2] = words[2::3]
+    return payload.tobytes()
+
+
+def reinterpret(words: Sequence[Value], type_: ValueType | int) -> list[Value]:
+    """Words in place as what they stand for: I32, U32 or FLOAT; ``ConversionError`` for any other type."""
+    if type_ == ValueType.U32:
+        return list(words)
+    if type_ not in (ValueType.I32, ValueType.FLOAT):
+        raise ConversionError(f"values in place cannot be of type {type_}")
+    unsigned = array("I", words)  # type: ignore[type-var]  # what is no int is refused
+    return list(array(_CODES[ValueType(type_)], unsigned.tobytes()))

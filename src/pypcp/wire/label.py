@@ -178,10 +178,10 @@ def _flat(labels: Mapping[str, Any], prefix: str) -> Iterator[tuple[bytes, bytes
     """Dotted names and JSON texts."""
     for key, value in labels.items():
         name = prefix + key
+        if not _NAME.fullmatch(name) or len(name) >= NAME_LIMIT:
+            raise ValueError(f"{name!r} is no name of a label: letters, digits and _, starting with a letter")
         if isinstance(value, Mapping):
             yield from _flat(value, name + ".")
-        elif not _NAME.fullmatch(name) or len(name) >= NAME_LIMIT:
-            raise ValueError(f"{name!r} is no name of a label: letters, digits and _, starting with a letter")
         else:
             yield name.encode(), _json(value)
 

@@ -16,7 +16,7 @@ from pypcp.errors import RemoteProtocolError
 from pypcp.model.events import EventArray
 from pypcp.model.values import Value, ValueType
 from pypcp.wire.buffer import to_bytes, to_text
-from pypcp.wire.events import AGGREGATES, NUMBERS, SIZE_LIMIT, decode_event_array, encode_event_array
+from pypcp.wire.events import AGGREGATES, NUMBERS, SIZE_LIMIT, decode_events, encode_events
 
 HEAD_SIZE: Final = 4
 UNTYPED: Final = 0
@@ -41,7 +41,7 @@ def encode_value(type_: ValueType | int, value: Value) -> bytes:
     if type_ in AGGREGATES and isinstance(value, bytes):
         return value
     if isinstance(value, EventArray) and type_ == _event_type(value):
-        return encode_event_array(value)
+        return encode_events(value)
     if (number := NUMBERS.get(type_)) is not None:
         data: bytes = number.pack(value)
         return data
@@ -55,7 +55,7 @@ def decode_value(type_: ValueType | int, data: bytes) -> Value:
     if type_ in AGGREGATES:
         return data
     if type_ in (ValueType.EVENT, ValueType.HIGHRES_EVENT):
-        return decode_event_array(data, highres=type_ == ValueType.HIGHRES_EVENT)
+        return decode_events(data, highres=type_ == ValueType.HIGHRES_EVENT)
     number = NUMBERS.get(type_)
     if number is None or number.size != len(data):
         raise RemoteProtocolError(f"a value of type {type_} with {len(data)} bytes")

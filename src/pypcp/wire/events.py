@@ -46,7 +46,7 @@ _HIGHRES_RECORD = struct.Struct(">qqIi")
 _PARAMETER_HEAD = 8
 
 
-def encode_event_array(events: EventArray) -> bytes:
+def encode_events(events: EventArray) -> bytes:
     """The bytes of an event array; ``struct.error``, ``TypeError`` or ``ValueError`` where something does not fit."""
     parts = [_COUNT.pack(len(events.records))]
     for record in events.records:
@@ -55,7 +55,7 @@ def encode_event_array(events: EventArray) -> bytes:
     return b"".join(parts)
 
 
-def decode_event_array(data: bytes, *, highres: bool) -> EventArray:
+def decode_events(data: bytes, *, highres: bool) -> EventArray:
     """The event array of the bytes; ``RemoteProtocolError`` where they are none."""
     reader = Reader(data)
     size = (_HIGHRES_RECORD if highres else _RECORD).size

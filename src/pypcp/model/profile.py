@@ -35,6 +35,9 @@ class Profile:
     """What goes for instance domains that are not listed: all instances, or none."""
     indoms: Mapping[int, InDomProfile] = field(default_factory=lambda: MappingProxyType({}))
 
+    def __hash__(self) -> int:
+        return hash((self.include, frozenset(self.indoms.items())))
+
     def of(self, indom: int) -> InDomProfile | None:
         """The choice within ``indom``; None means all instances."""
         chosen = self.indoms.get(indom)

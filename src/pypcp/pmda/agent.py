@@ -115,7 +115,9 @@ class Agent:
                 clusters[metric.cluster.number] = metric.cluster
                 readers.append(reader_for(metric, request.profile))
         refreshed = [cluster for cluster in clusters.values() if cluster.refreshes]
-        return _Prepared(self._generation, refreshed, readers, Fetched([reader.segment for reader in readers]))
+        shared = all(reader.shared for reader in readers)
+        fetched = Fetched([reader.segment for reader in readers], shared=shared)
+        return _Prepared(self._generation, refreshed, readers, fetched)
 
     def desc(self, pmid: int) -> Desc:
         return self._metric(pmid).desc

@@ -17,6 +17,7 @@ from pypcp.pmda.interface import Client
 from pypcp.pmda.metrics import Metric, failure_of, log_failure
 from pypcp.pmda.segments import (
     ENCODING_ERRORS,
+    EVENT_TYPES,
     BlockSegment,
     EmptySegment,
     InPlaceSegment,
@@ -30,10 +31,11 @@ from pypcp.pmda.segments import (
 class Reader:
     """Reads one metric for one fetch list; ``segment`` is the outcome of the last :meth:`read`."""
 
-    __slots__ = ("_usual", "metric", "segment")
+    __slots__ = ("_usual", "metric", "segment", "shared")
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
+        self.shared = not metric.per_client and metric.desc.type not in EVENT_TYPES
         self.segment: Segment = EmptySegment(metric.desc.pmid, 0)
         self._usual: InPlaceSegment | BlockSegment | VariableSegment | None = None
 
@@ -147,6 +149,7 @@ class UnknownReader(Reader):
 
     def __init__(self, pmid: int, code: int) -> None:
         self.segment = EmptySegment(pmid, code)
+        self.shared = True
 
     def read(self, client: Client) -> bool:
         return False

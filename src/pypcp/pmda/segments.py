@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pypcp.model.events import EventArray
 from pypcp.model.values import Value, ValueType
 from pypcp.wire.columns import (
     IN_PLACE_TYPES,
@@ -31,7 +30,7 @@ from pypcp.wire.columns import (
     pointer_set,
     pointer_set_of,
 )
-from pypcp.wire.result import encode_event_array
+from pypcp.wire.events import encode_events
 
 ENCODING_ERRORS: Final = (struct.error, TypeError, ValueError, OverflowError, AttributeError)
 """What encoding a value that is not of its metric's type can raise."""
@@ -135,17 +134,15 @@ def _string_data(value: str) -> bytes:
     return data + b"\0"
 
 
-def _event_data(value: EventArray) -> bytes:
-    return encode_event_array(value)
-
-
 _BLOCK_DATA: Final[dict[ValueType, Callable[[Any], bytes]]] = {
     ValueType.STRING: _string_data,
     ValueType.AGGREGATE: bytes,
     ValueType.AGGREGATE_STATIC: bytes,
-    ValueType.EVENT: _event_data,
-    ValueType.HIGHRES_EVENT: _event_data,
+    ValueType.EVENT: encode_events,
+    ValueType.HIGHRES_EVENT: encode_events,
 }
+
+EVENT_TYPES: Final = frozenset({ValueType.EVENT, ValueType.HIGHRES_EVENT})
 
 _FORMATS: Final = {ValueType.AGGREGATE_STATIC: 2, ValueType.EVENT: 2, ValueType.HIGHRES_EVENT: 2}
 """PM_VAL_SPTR where stock's own value builder uses it; receivers treat both alike."""
@@ -176,9 +173,11 @@ class Fetched:
     """The segments of one fetch, in the order of its metrics.
 
     An agent may return the same object again with new payloads; ``layout`` is replaced when any segment was, or
-    changed its size. ``changes`` are the agent's notices (a ``StateChange`` mask) that go with this reply.
+    changed its size. ``changes`` are the agent's notices (a ``StateChange`` mask) that go with this reply. ``shared``:
+    another client that asks the same at the same moment may have the same answer.
     """
 
     segments: list[Segment]
     layout: object = field(default_factory=object)
     changes: int = 0
+    shared: bool = True

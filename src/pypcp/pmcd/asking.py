@@ -1,0 +1,55 @@
+"""Asking agents, at once where the agent is here, later where it is a process.
+
+What answers a request is a generator: it yields what has to be awaited, and where there is nothing to await it runs to
+its end in one go, without a task. So each answer is written once, for agents in this process and in others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, TypeVar
+
+from pypcp.errors import PcpError
+from pypcp.pmcd.router import Route
+from pypcp.wire.pdu import Pdu
+
+T = TypeVar("T")
+
+Asking = Generator[Awaitable[Any], Any, T]
+"""Yields awaitables, receives their results (or has their ``PcpError`` thrown in), returns a T."""
+
+
+def ask(route: Route | None, absent: type[PcpError], call: Callable[[Any], Any]) -> Asking[Any]:
+    """What ``call`` gives of the route's agent; ``absent`` is raised where there is none, or the route's refusal."""
+    if route is None:
+        raise absent()
+    if (refusal := route.refusal) is not None:
+        raise refusal()
+    result = call(route.agent)
+    if isinstance(result, Awaitable):
+        result = yield result
+    return result
+
+
+def answer(asking: Asking[Pdu]) -> Pdu | Awaitable[Pdu]:
+    """Run to the end, or to the first thing to wait for; then the rest is an awaitable."""
+    try:
+        pending = next(asking)
+    except StopIteration as done:
+        reply: Pdu = done.value
+        return reply
+    return _finish(asking, pending)
+
+
+async def _finish(asking: Asking[Pdu], pending: Awaitable[Any]) -> Pdu:
+    while True:
+        try:
+            try:
+                result = await pending
+            except PcpError as error:
+                pending = asking.throw(error)
+            else:
+                pending = asking.send(result)
+        except StopIteration as done:
+            reply: Pdu = done.value
+            return reply

@@ -1,0 +1,33 @@
+"""How long the daemon waits and how much it holds, for any one peer. Every wait and every buffer has a limit here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pypcp.pmcd.plan import PLAN_CACHE_BYTES
+from pypcp.wire.framing import CLIENT_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds and bytes and counts; the defaults are stock's where stock has the limit."""
+
+    pdu_bytes: int = CLIENT_LIMIT
+    """The largest PDU taken from a client (pmcd -L)."""
+    pdu_s: float = 5.0
+    """How long the rest of a PDU may take once its first byte is there (pmcd -t)."""
+    hello_s: float = 10.0
+    """How long a client may take to send its credentials."""
+    write_s: float = 5.0
+    """How long a client may leave its replies unread once the buffers are full."""
+    write_buffer_bytes: int = 256 << 10
+    """Unsent bytes above which a client is not read from."""
+    turn_s: float = 0.002
+    """How long one client's waiting requests are answered before the others have their turn."""
+    contexts: int = 64
+    """Contexts of a client that may have a profile (pmcd -C)."""
+    metrics: int = 32768
+    """Metrics in one fetch (pmcd -M)."""
+    reply_bytes: int = 64 << 20
+    """The largest reply to a fetch."""
+    plan_cache_bytes: int = PLAN_CACHE_BYTES

@@ -1,0 +1,92 @@
+"""Descriptors, instances, texts and labels: each from the one agent that owns the identifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import methodcaller
+
+from pypcp.errors import BadType, NoAgent, PcpError, UnknownInDom, UnknownInstance, UnknownPmid
+from pypcp.model.desc import Desc
+from pypcp.model.labels import LabelSet, LabelType
+from pypcp.model.profile import Profile
+from pypcp.pmcd.asking import Asking, ask
+from pypcp.pmcd.router import Router
+from pypcp.wire.desc import DescIds, DescReply, DescRequest, Descs
+from pypcp.wire.instance import InstanceReply, InstanceRequest
+from pypcp.wire.label import LabelReply, LabelRequest
+from pypcp.wire.pdu import Pdu
+from pypcp.wire.text import TextKind, TextReply, TextRequest
+
+_DOMAIN_SHIFT = 22
+
+
+def _desc(router: Router, pmid: int) -> Asking[Desc]:
+    desc: Desc = yield from ask(router.route_of(pmid), UnknownPmid, methodcaller("desc", pmid))
+    return desc
+
+
+def describe(router: Router, pdu: DescRequest) -> Asking[Pdu]:
+    """DESC_REQ -> DESC. See: pmLookupDesc(3)."""
+    return DescReply((yield from _desc(router, pdu.pmid)))
+
+
+def describe_all(router: Router, pdu: DescIds) -> Asking[Pdu]:
+    """DESC_IDS -> DESCS. A single pmid fails with its error; of several, those without descriptor are empty."""
+    if len(pdu.pmids) == 1:
+        return Descs([(yield from _desc(router, pdu.pmids[0]))])
+    descs: list[Desc | None] = []
+    for pmid in pdu.pmids:
+        try:
+            descs.append((yield from _desc(router, pmid)))
+        except PcpError:
+            descs.append(None)
+    return Descs(descs)
+
+
+def instances(router: Router, pdu: InstanceRequest) -> Asking[Pdu]:
+    """INSTANCE_REQ -> INSTANCE: the whole domain, the name of an id or the id of a name. See: pmGetInDom(3)."""
+    indom, instance, name = pdu.indom, pdu.instance, pdu.name
+    route = router.route_of(indom)
+    if instance == -1 and not name:
+        ids, names = yield from ask(route, UnknownInDom, methodcaller("instances", indom))
+        return InstanceReply(indom, ids, names)
+    if instance != -1 and name:
+        raise UnknownInstance("asked for by id and by name at once")
+    if name:
+        found = yield from ask(route, UnknownInDom, methodcaller("instance_id", indom, name))
+        return InstanceReply(indom, [found], [""])
+    called = yield from ask(route, UnknownInDom, methodcaller("instance_name", indom, instance))
+    return InstanceReply(indom, [-1], [called])
+
+
+def text(router: Router, pdu: TextRequest) -> Asking[Pdu]:
+    """TEXT_REQ -> TEXT. See: pmLookupText(3)."""
+    ident, kind = pdu.ident, pdu.kind
+    if not kind & (TextKind.PMID | TextKind.INDOM):
+        raise UnknownPmid("a text of neither a metric nor an instance domain")
+    found = yield from ask(router.route_of(ident), UnknownPmid, methodcaller("text", ident, kind))
+    return TextReply(ident, found)
+
+
+_ABSENT: dict[LabelType, type[PcpError]] = {
+    LabelType.DOMAIN: NoAgent,
+    LabelType.INDOM: UnknownInDom,
+    LabelType.INSTANCES: UnknownInDom,
+    LabelType.CLUSTER: UnknownPmid,
+    LabelType.ITEM: UnknownPmid,
+}
+
+
+def labels(router: Router, pdu: LabelRequest, context: LabelSet, profile: Profile) -> Asking[Pdu]:
+    """LABEL_REQ -> LABEL: the daemon's own ``context`` labels, or an agent's. See: pmLookupLabels(3)."""
+    ident, level = pdu.ident, LabelType(pdu.type)
+    if level is LabelType.CONTEXT:
+        return LabelReply(ident, level, [context])
+    absent = _ABSENT.get(level)
+    if absent is None:
+        raise BadType(f"no labels of type {pdu.type}")
+    owner = ident << _DOMAIN_SHIFT if level is LabelType.DOMAIN else ident
+    found: Sequence[LabelSet] = yield from ask(
+        router.route_of(owner), absent, methodcaller("labels", ident, level, profile)
+    )
+    return LabelReply(ident, level, list(found))

@@ -1,0 +1,37 @@
+"""Storing values: split by agent, each agent's share stored whole or refused. See: pmStore(3)."""
+
+from __future__ import annotations
+
+from operator import methodcaller
+
+from pypcp.errors import NoAgent, PcpError
+from pypcp.model.values import ValueSet
+from pypcp.pmcd.asking import Asking, ask
+from pypcp.pmcd.router import Route, Router
+from pypcp.pmda.interface import Client
+from pypcp.wire.handshake import Error
+from pypcp.wire.pdu import Pdu
+from pypcp.wire.result import Result
+
+
+def store(router: Router, pdu: Result, client: Client) -> Asking[Pdu]:
+    """RESULT -> ERROR with code 0, or the last agent's failure, or above all that a metric has no agent."""
+    shares: dict[int, tuple[Route, list[ValueSet]]] = {}
+    missing = False
+    for value_set in pdu.value_sets:
+        route = router.route_of(value_set.pmid)
+        if route is None:
+            missing = True
+        else:
+            shares.setdefault(route.domain, (route, []))[1].append(value_set)
+    failure: PcpError | None = None
+    for route, value_sets in shares.values():
+        try:
+            yield from ask(route, NoAgent, methodcaller("store", value_sets, client))
+        except PcpError as error:
+            failure = error
+    if missing:
+        raise NoAgent()
+    if failure is not None:
+        raise failure
+    return Error(0)

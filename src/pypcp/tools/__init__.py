@@ -1,0 +1,1 @@
+"""The command line programs, each thin: options in, one call, text out."""

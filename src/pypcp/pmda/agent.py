@@ -48,7 +48,6 @@ class Agent:
         self.help = help_
         self.names = Tree()
         self._state = state
-        self._clusters: dict[int, Cluster] = {}
         self._indoms: dict[int, Indom] = {}
         self._metrics: dict[int, Metric] = {}
         self._generation = 0
@@ -71,11 +70,11 @@ class Agent:
         return declared
 
     def cluster(self, number: int, refresh: Callable[[], Any] | None = None) -> Cluster:
-        """Declare a cluster of metrics that ``refresh`` reads together."""
-        if number in self._clusters:
-            raise ValueError(f"cluster {self.domain}.{number} is declared already")
-        declared = self._clusters[number] = Cluster(self.domain, number, refresh, self._add)
-        return declared
+        """Declare metrics that ``refresh`` reads together.
+
+        ``number`` goes into their pmids and says no more: several sources of one number are a cluster each.
+        """
+        return Cluster(self.domain, number, refresh, self._add)
 
     def _add(self, metric: Metric) -> None:
         """Take up a metric of a cluster; ``ValueError`` when its name or pmid is taken."""
@@ -105,16 +104,16 @@ class Agent:
         return fetched
 
     def _prepare(self, request: FetchRequest) -> _Prepared:
-        clusters: dict[int, Cluster] = {}
+        clusters: dict[Cluster, None] = {}
         readers: list[Reader] = []
         for pmid in request.pmids:
             metric = self._metrics.get(pmid)
             if metric is None:
                 readers.append(UnknownReader(pmid, UnknownPmid.code))
             else:
-                clusters[metric.cluster.number] = metric.cluster
+                clusters[metric.cluster] = None
                 readers.append(reader_for(metric, request.profile))
-        refreshed = [cluster for cluster in clusters.values() if cluster.refreshes]
+        refreshed = [cluster for cluster in clusters if cluster.refreshes]
         shared = all(reader.shared for reader in readers)
         fetched = Fetched([reader.segment for reader in readers], shared=shared)
         return _Prepared(self._generation, refreshed, readers, fetched)

@@ -38,11 +38,14 @@ class Indom:
         if fixed:
             self._take(tuple(fixed.values()), tuple(fixed))
 
-    def replace(self, names: Iterable[str]) -> None:
-        """These are the instances now, in this order. Cheap when nothing changed."""
+    def replace(self, names: Iterable[str], ids: Iterable[int] | None = None) -> None:
+        """These are the instances now, in this order. Cheap when nothing changed.
+
+        ``ids``: their ids, where those follow from what the instances are; else the cache gives them.
+        """
         now = tuple(names)
         if now != self.names:
-            self._take(now, tuple([self.cache.id_for(name) for name in now]))
+            self._take(now, tuple(ids) if ids is not None else tuple([self.cache.id_for(name) for name in now]))
 
     def _take(self, names: tuple[str, ...], ids: tuple[int, ...]) -> None:
         self._id_of = dict(zip(names, ids, strict=True))

@@ -49,7 +49,7 @@ class Metric:
 
 
 class Cluster:
-    """Metrics that are refreshed together. ``number`` is the cluster of their pmids (0 to 4095).
+    """Metrics that are refreshed together. ``number`` is the cluster of their pmids (0 to 4095) that name none.
 
     ``refresh`` returns the snapshot; it runs once a fetch that names any of the metrics. What it raises is the answer
     of all of them for that fetch.
@@ -97,13 +97,14 @@ class Cluster:
         help_: str = "",
         per_client: bool = False,
         store: Callable[..., None] | None = None,
+        number: int | None = None,
     ) -> Metric:
         """Declare a metric with a value for each instance of ``indom``, or a single one.
 
         ``help_``: the first line is the one-line text, the rest the long one. ``store(value, instance, client)`` is
-        called with each value stored; without it the metric refuses.
+        called with each value stored; without it the metric refuses. ``number``: the cluster of this metric's pmid.
         """
-        pmid = Pmid.build(self.domain, self.number, item)
+        pmid = Pmid.build(self.domain, self.number if number is None else number, item)
         desc = Desc(pmid, type_, indom.id if indom is not None else PM_INDOM_NULL, sem, units)
         oneline, _, text = (part.strip() for part in help_.partition("\n"))
         declared = Metric(name, desc, self, read, indom, oneline, text or oneline, per_client, store)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from pypcp.pmapi.operations import labels, metadata, names, values
+from pypcp.pmapi.operations import labels as label_calls
+from pypcp.pmapi.operations import metadata, names, values
 from pypcp.pmapi.operations.state import ContextState
 from pypcp.pmapi.operations.steps import Operation
 
@@ -79,8 +80,8 @@ class Calls:
     instance_name = call(metadata.instance_name)
     lookup_text = call(metadata.lookup_text)
     lookup_indom_text = call(metadata.lookup_indom_text)
-    labels = call(labels.labels)
-    metric_labels = call(labels.metric_labels)
+    labels = call(label_calls.labels)
+    metric_labels = call(label_calls.metric_labels)
     fetch = call(values.fetch)
     store = call(values.store)
 

@@ -57,10 +57,11 @@ def receive(expected: type[_Reply]) -> Operation[_Reply]:
 def fitting(reply: Pdu | None, expected: type[_Reply]) -> _Reply:
     """The reply if it is of the type the request calls for.
 
-    An ERROR with a negative code is raised as what it says; anything else that does not fit is a RemoteProtocolError.
+    An ERROR with a negative code is raised as what it says, whatever is expected. Anything else that does not fit is a
+    ``RemoteProtocolError``.
     """
-    if isinstance(reply, expected):
-        return reply
     if isinstance(reply, Error) and reply.code < 0:
         raise from_code(reply.code)
+    if isinstance(reply, expected):
+        return reply
     raise RemoteProtocolError(f"pmcd answered with {type(reply).__name__} where {expected.__name__} is due")

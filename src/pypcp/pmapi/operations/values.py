@@ -38,7 +38,7 @@ def fetch(state: ContextState, pmids: Sequence[int]) -> Operation[FetchResult]:
     the type of their descriptor: where the reply does not say it and we do not know it yet, it is looked up.
     See: pmFetch(3).
     """
-    result = yield from _fetch_untyped(state, pmids)
+    result = yield from fetch_untyped(state, pmids)
     unsaid = [sent.pmid for sent in result.value_sets if sent.type is None and sent.values]
     if any(pmid not in state.descs for pmid in unsaid):
         yield from lookup_descs(state, unsaid)
@@ -56,13 +56,14 @@ def _typed(state: ContextState, sent: ValueSet) -> ValueSet:
         return ValueSet(sent.pmid, error=error)
 
 
-def _fetch_untyped(state: ContextState, pmids: Sequence[int]) -> Operation[FetchResult]:
+def fetch_untyped(state: ContextState, pmids: Sequence[int]) -> Operation[FetchResult]:
+    """As ``fetch``, but the values are what the bytes say: words in place are unsigned."""
     if not pmids:
         raise TooFew("no metrics to fetch")
     yield from tell_profile(state)
     highres = state.offers(Feature.HIGHRES)
     reply = yield Ask(Fetch(state.slot, tuple(pmids), highres, sender=state.handle))
-    while (change := _state_change(reply)) != StateChange.NO_CHANGE:
+    while (change := state_change(reply)) != StateChange.NO_CHANGE:
         state.changes |= change
         reply = yield Receive()
     result = fitting(reply, Result)
@@ -71,8 +72,8 @@ def _fetch_untyped(state: ContextState, pmids: Sequence[int]) -> Operation[Fetch
     return FetchResult(result.time_ns, list(result.value_sets), _reported(state))
 
 
-def _state_change(reply: Pdu | None) -> StateChange:
-    """An ERROR with a positive code goes before the reply to a fetch and says what happened to the agents."""
+def state_change(reply: Pdu | None) -> StateChange:
+    """What happened to pmcd's agents, if this is the ERROR with a positive code that goes before a fetch's reply."""
     if isinstance(reply, Error) and reply.code > 0:
         return StateChange(reply.code)
     return StateChange.NO_CHANGE

@@ -188,13 +188,10 @@ def block(type_: int, data: bytes) -> bytes:
 
 # Decoders.
 
-WORTHWHILE: Final = 16
-"""From this many values on the column decoders are faster than one value at a time."""
-
 
 def read_pairs(data: bytes | memoryview, at: int, count: int) -> tuple[list[int], list[int]]:
     """The instances and the words of ``count`` pairs at byte ``at``, which must all be there."""
-    if count < WORTHWHILE:
+    if count <= _SMALL:
         pairs = struct.unpack_from(">" + "iI" * count, data, at)
         return list(pairs[0::2]), list(pairs[1::2])
     words = _big_endian(array("I", bytes(data[at : at + PAIR_SIZE * count])))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from pypcp.errors import RemoteProtocolError
 from pypcp.model.desc import Desc
 from pypcp.model.ids import PM_ID_NULL, InDom, Pmid
 from pypcp.model.units import Units
@@ -92,7 +93,7 @@ class DescIds(Pdu):
     """DESC_IDS: the descriptors of metrics, please. Between clients and pmcd only. Answer: DESCS.
 
     ====  =========  ====================================================
-     12   i32        -1
+     12   i32        -1; nothing else is taken
      16   i32        count, at least 1
      20   u32 each   pmids
     ====  =========  ====================================================
@@ -112,6 +113,8 @@ class DescIds(Pdu):
     def read(cls, reader: Reader, envelope: Envelope) -> DescIds:
         """At least one pmid."""
         status = reader.i32()
+        if status != -1:
+            raise RemoteProtocolError(f"status {status} in a request, must be -1")
         return cls(read_pmids(reader), status, envelope.sender)
 
 

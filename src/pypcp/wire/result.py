@@ -236,7 +236,7 @@ class _BlockRegion:
         type_ = BLOCK_TYPES.get(code)
         if type_ is None and code != UNTYPED:
             raise RemoteProtocolError(f"a value block of type {code}")
-        if type_ in columns.BLOCK_WORDS and len(pointers) >= columns.WORTHWHILE:
+        if type_ in columns.BLOCK_WORDS:
             column = columns.read_blocks(self._data, pointers, self._end, type_)
             if column is not None:
                 self._take(4 * pointers[0], 4 * columns.BLOCK_WORDS[type_] * len(pointers))

@@ -10,19 +10,13 @@ from __future__ import annotations
 import struct
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pypcp.errors import NoAgent, TooBig
 from pypcp.model.profile import Profile
 from pypcp.pmcd.router import Route, Router
 from pypcp.pmda.interface import Client, FetchRequest
-from pypcp.pmda.segments import EmptySegment, Fetched, Segment
-from pypcp.wire.pdu import PduType
-
-_HIGHRES: Final = struct.Struct(">iiiiqq")
-_CLASSIC: Final = struct.Struct(">iiiiii")
+from pypcp.pmda.reply import ReplyLayout
 
 PLAN_CACHE_BYTES: Final = 16 << 20
 _BYTES_PER_METRIC: Final = 1500
@@ -37,83 +31,6 @@ class Leg:
     route: Route
     request: FetchRequest
     places: list[int]
-
-
-class ReplyLayout:
-    """How the segments of a reply lie in it: the bytes that stay, and the places of those that do not."""
-
-    def __init__(self, pmids: Sequence[int], places: Sequence[Sequence[int]], highres: bool, max_reply: int) -> None:
-        self._pmids = pmids
-        self._places = places
-        self._highres = highres
-        self._max_reply = max_reply
-        self._layouts: list[object] = []
-        self._parts: list[bytes] = []
-        self._fills: list[tuple[int, Segment]] = []
-        self._size = 0
-
-    def render(self, fetched: Sequence[Fetched]) -> bytes:
-        """The reply PDU, stamped with the time of now. ``TooBig`` when it would pass the limit."""
-        layouts = [each.layout for each in fetched]
-        if layouts != self._layouts or not self._parts:
-            self._lay_out(fetched)
-            self._layouts = layouts
-        parts = self._parts
-        for position, segment in self._fills:
-            parts[position] = segment.payload
-        parts[0] = self._prologue()
-        return b"".join(parts)
-
-    def _prologue(self) -> bytes:
-        now = time.time_ns()
-        if self._highres:
-            seconds, nanoseconds = divmod(now, 1_000_000_000)
-            return _HIGHRES.pack(self._size, PduType.HIGHRES_RESULT, 0, len(self._pmids), seconds, nanoseconds)
-        seconds, microseconds = divmod(now // 1000, 1_000_000)
-        return _CLASSIC.pack(self._size, PduType.RESULT, 0, seconds, microseconds, len(self._pmids))
-
-    def _lay_out(self, fetched: Sequence[Fetched]) -> None:
-        self._parts = []
-        segments: list[Segment] = [EmptySegment(pmid, NoAgent.code) for pmid in self._pmids]
-        for each, places in zip(fetched, self._places, strict=True):
-            for place, segment in zip(places, each.segments, strict=True):
-                segments[place] = segment
-        prologue = _HIGHRES.size if self._highres else _CLASSIC.size
-        blocks_at = prologue + sum([segment.set_size for segment in segments])
-        self._size = blocks_at + sum([segment.block_size for segment in segments])
-        if self._size > self._max_reply:
-            raise TooBig(f"{len(segments)} metrics make a reply of {self._size} bytes; the limit is {self._max_reply}")
-        self._parts, self._fills = _arrange(segments, blocks_at)
-
-
-def _arrange(segments: Sequence[Segment], blocks_at: int) -> tuple[list[bytes], list[tuple[int, Segment]]]:
-    """The parts of a reply: first the prologue's place, then stretches that stay and places to fill in."""
-    parts: list[bytes] = [b""]
-    fills: list[tuple[int, Segment]] = []
-    stays: list[bytes] = []
-
-    def fill(segment: Segment) -> None:
-        if stays:
-            parts.append(b"".join(stays))
-            stays.clear()
-        fills.append((len(parts), segment))
-        parts.append(b"")
-
-    first_word = blocks_at >> 2
-    for segment in segments:
-        if segment.block_size:
-            stays.append(segment.place(first_word))
-            first_word += segment.block_size >> 2
-        elif isinstance(segment, EmptySegment):
-            stays.append(segment.payload)
-        else:
-            fill(segment)
-    for segment in segments:
-        if segment.block_size:
-            fill(segment)
-    if stays:
-        parts.append(b"".join(stays))
-    return parts, fills
 
 
 class PlanView:
@@ -140,7 +57,7 @@ class PlanView:
             each = leg.route.fetch(leg.request, client)
             fetched.append(each)
             shared = shared and each.shared
-        reply = self._layout.render(fetched)
+        reply = self._layout.render(fetched, time.time_ns())
         if shared:
             self._moment, self._reply = moment, reply
         return reply

@@ -44,8 +44,8 @@ class AsyncStream(asyncio.Protocol):
     """
 
     def __init__(self, where: object = "the peer", limit: int = ANY_SIZE_LIMIT) -> None:
-        """``where`` names the peer in errors, ``limit`` bounds one PDU (bytes)."""
-        self._where = where
+        """``where`` is the endpoint, or names the peer; ``limit`` bounds one PDU (bytes)."""
+        self.where = where
         self._reader = FrameReader(limit)
         self._frames: deque[bytes] = deque()
         self._held_bytes = 0
@@ -116,10 +116,10 @@ class AsyncStream(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, by whatever way."""
         if isinstance(exc, OSError):
-            self._fail(stream_failure(exc, self._where))
+            self._fail(stream_failure(exc, self.where))
         elif self._reader.pending:
-            self._fail(RemoteProtocolError(f"{self._where} ended the connection within a PDU"))
-        self._fail(ChannelClosed(str(self._where)))
+            self._fail(RemoteProtocolError(f"{self.where} ended the connection within a PDU"))
+        self._fail(ChannelClosed(str(self.where)))
         self._writable.set()
         self._lost.set()
 
@@ -142,7 +142,7 @@ class AsyncStream(asyncio.Protocol):
             async with asyncio.timeout(timeout_s):
                 await self._writable.wait()
         except TimeoutError as error:
-            raise RequestTimeout(f"{self._where} does not take what is sent") from error
+            raise RequestTimeout(f"{self.where} does not take what is sent") from error
         self._open_transport()
 
     async def receive(self, timeout_s: float | None = None) -> bytes:
@@ -155,7 +155,7 @@ class AsyncStream(asyncio.Protocol):
             try:
                 await self._wait_for_frame(timeout_s)
             except TimeoutError as error:
-                raise RequestTimeout(str(self._where)) from error
+                raise RequestTimeout(str(self.where)) from error
         frame = self._frames.popleft()
         self._held_bytes -= len(frame)
         if self._paused and len(self._frames) <= MAX_FRAMES // 2 and self._held_bytes <= MAX_BYTES // 2:
@@ -191,7 +191,7 @@ class AsyncStream(asyncio.Protocol):
         """
         transport = self._open_transport()
         if self._frames or self._reader.pending:
-            raise ProtocolError(f"{self._where} sent bytes in clear after TLS was agreed on")
+            raise ProtocolError(f"{self.where} sent bytes in clear after TLS was agreed on")
         try:
             async with asyncio.timeout(timeout_s):
                 secured = await asyncio.get_running_loop().start_tls(
@@ -199,9 +199,9 @@ class AsyncStream(asyncio.Protocol):
                 )
         except OSError as error:
             transport.abort()
-            raise stream_failure(error, self._where) from error
+            raise stream_failure(error, self.where) from error
         if secured is None:
-            raise ChannelClosed(str(self._where))
+            raise ChannelClosed(str(self.where))
         self._transport = secured
 
     async def close(self) -> None:
@@ -225,7 +225,7 @@ class AsyncStream(asyncio.Protocol):
         if self._failure is not None:
             raise self._failure.with_traceback(None)
         if self._transport is None:
-            raise ChannelClosed(str(self._where))
+            raise ChannelClosed(str(self.where))
         return self._transport
 
 

@@ -28,11 +28,14 @@ class BlockingStream:
     """
 
     def __init__(self, sock: socket.socket, where: object = "the peer", limit: int = ANY_SIZE_LIMIT) -> None:
-        """Take over a connected stream socket; ``where`` names the peer in errors, ``limit`` bounds one PDU (bytes)."""
+        """Take over a connected stream socket.
+
+        ``where`` is the endpoint at its other end, or names the peer in errors; ``limit`` bounds one PDU (bytes).
+        """
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
-        self._where = where
+        self.where = where
         self._reader = FrameReader(limit)
         self._frames: deque[bytes] = deque()
 
@@ -56,7 +59,7 @@ class BlockingStream:
 
     def send(self, frame: bytes, timeout_s: float | None = None) -> None:
         """Send all of a PDU within ``timeout_s``; after a timeout part of it may have gone, so close the stream."""
-        _send(self._sock, frame, _deadline(timeout_s), self._where)
+        _send(self._sock, frame, _deadline(timeout_s), self.where)
 
     def receive(self, timeout_s: float | None = None) -> bytes:
         """The next PDU, header included: at most ``timeout_s`` for its header and as much again for the rest.
@@ -74,13 +77,13 @@ class BlockingStream:
         return self._frames.popleft()
 
     def _read(self, deadline: float | None) -> None:
-        data = _receive(self._sock, _CHUNK_BYTES, deadline, self._where)
+        data = _receive(self._sock, _CHUNK_BYTES, deadline, self.where)
         if data:
             self._frames += self._reader.feed(data)
         elif self._reader.pending:
-            raise RemoteProtocolError(f"{self._where} ended the connection within a PDU")
+            raise RemoteProtocolError(f"{self.where} ended the connection within a PDU")
         else:
-            raise ChannelClosed(str(self._where))
+            raise ChannelClosed(str(self.where))
 
     def start_tls(self, context: ssl.SSLContext, server_hostname: str | None, timeout_s: float | None = None) -> None:
         """Go on under TLS as its client. ``TlsError`` when the handshake or the certificate is no good.
@@ -88,12 +91,12 @@ class BlockingStream:
         ``ProtocolError`` when bytes in clear are waiting: they must not be taken for what comes under TLS.
         """
         if self._frames or self._reader.pending:
-            raise ProtocolError(f"{self._where} sent bytes in clear after TLS was agreed on")
+            raise ProtocolError(f"{self.where} sent bytes in clear after TLS was agreed on")
         self._sock.settimeout(timeout_s)
         try:
             self._sock = context.wrap_socket(self._sock, server_hostname=server_hostname)
         except OSError as error:
-            raise stream_failure(error, self._where) from error
+            raise stream_failure(error, self.where) from error
 
     def close(self) -> None:
         """End the connection; closing twice is harmless."""

@@ -1,23 +1,26 @@
-"""What both drivers know about a connection: how long to wait, when to try again, what the peer still owes."""
+"""What a context keeps from one connection to the next: where to connect, what to ask for, how long to wait."""
 
 from __future__ import annotations
 
 import errno
+import itertools
 import os
-from collections.abc import Mapping
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
 
-from pypcp.errors import AccessError, OsError, PcpError, from_code
+from pypcp.errors import PcpError, from_code
+from pypcp.ipc.address import Endpoint, HostSpec, UnixEndpoint, parse_hostspec
+from pypcp.ipc.paths import Paths
+from pypcp.pmapi.link import Link, Moves
+from pypcp.pmapi.operations.connect import Security, Wishes, connect
+from pypcp.pmapi.operations.sasl import Credentials
 from pypcp.pmapi.operations.state import ContextState
-from pypcp.pmapi.operations.steps import Ask, Operation, Receive, Step, Tell
-from pypcp.pmapi.operations.values import state_change
-from pypcp.wire.handshake import Error
-from pypcp.wire.pdu import Pdu, StateChange
-
-_T = TypeVar("_T")
+from pypcp.wire.versions import Channel
 
 _BACKOFF_S = (5, 10, 20, 40, 80)
+_HANDLES = itertools.count()  # of contexts in this process; none is used twice
 
 
 @dataclass(frozen=True)
@@ -73,62 +76,66 @@ class Backoff:
         self._failures, self._not_before_s = 0, 0.0
 
 
-class Link:
-    """One connection as seen by the calls that share it, one after the other.
+def wishes_of(spec: HostSpec, endpoint: object, container: str, environment: Mapping[str, str] = os.environ) -> Wishes:
+    """What a host specification, and ``PCP_SECURE_SOCKETS`` and ``PCP_CONTAINER``, ask for. See: pmNewContext(3)."""
+    username = spec.attribute("username")
+    credentials = Credentials(
+        username or "",
+        spec.attribute("password") or "",
+        spec.attribute("method") or "",
+        spec.attribute("authname") or "",
+    )
+    return Wishes(
+        security=_security(spec, environment),
+        credentials=credentials if "username" in told else None,
+        container=container or spec.attribute("container") or environment.get("PCP_CONTAINER", ""),
+        local=spec.transport != "tcp" or "localhost" in spec.host,
+        unix=isinstance(endpoint, UnixEndpoint),
+        pid=os.getpid(),
+    )
 
-    Replies carry no number: one that stays unread, because its call was cancelled or ran out of time, would be taken
-    for the answer to the next question. So each call begins by reading and dropping what is owed to those before it.
-    """
 
-    def __init__(self) -> None:
-        self.owed = 0
-        self.settling = False
-        """Is a call waiting for what is owed to another one? If that never comes the connection is of no more use."""
-        self.suspect = False
-        """Was the first reply a refusal? Then it may be that of our credentials, and all replies are off by one."""
-        self._proven = False
+def _security(spec: HostSpec, environment: Mapping[str, str]) -> Security:
+    asked = "enforce" if spec.secure else spec.attribute("secure")
+    if asked is None:
+        asked = environment.get("PCP_SECURE_SOCKETS", "none")
+    known = {"none": Security.NONE, "relaxed": Security.RELAXED}
+    return known.get(asked, Security.ENFORCED)
 
-    def perform(self, state: ContextState, operation: Operation[_T]) -> Operation[_T]:
-        """The operation, with what it must know of others: yields Tell, Receive and StartTls, but no Ask."""
-        yield from self._settle(state)
+
+class Line:
+    """What a context has besides a stream, and keeps from one connection to the next."""
+
+    def __init__(self, host: str, container: str, patience: Patience | None, tls: ssl.SSLContext | None) -> None:
+        self.spec = parse_hostspec(host)
+        self.patience = patience or Patience.from_environment()
+        self.state = ContextState(Channel(), handle=next(_HANDLES))
+        self.link = Link(self.state.channel)
+        self._container = container
+        self._tls = tls
+        self._backoff = Backoff(self.patience.reconnect_s)
+
+    def endpoints(self) -> list[Endpoint]:
+        """Where to try to connect, in this order."""
+        return self.spec.endpoints(Paths.find().pmcd_sockets)
+
+    @contextmanager
+    def attempt(self, clock: Callable[[], float]) -> Iterator[None]:
+        """Around an attempt to connect: refused while it is too early, and counted when it fails."""
+        self._backoff.check(clock())
         try:
-            step = next(operation)
-            while True:
-                step = operation.send((yield from self._perform_step(step)))
-        except StopIteration as stop:
-            value: _T = stop.value
-            return value
+            yield
+        except PcpError:
+            self._backoff.failed(clock())
+            raise
+        self._backoff.succeeded()
 
-    def _settle(self, state: ContextState) -> Operation[None]:
-        self.settling = self.owed > 0
-        while self.owed:
-            reply = yield Receive()
-            self._count(reply)
-            state.changes |= state_change(reply)
-        self.settling = False
+    def open(self, endpoint: object) -> Moves[None]:
+        """The opening of the conversation on a new connection to ``endpoint``."""
+        self.state.channel = Channel(socket=True)
+        self.link = Link(self.state.channel)
+        return self.link.perform(self.state, connect(self.state, wishes_of(self.spec, endpoint, self._container)))
 
-    def _perform_step(self, step: Step) -> Operation[Pdu | None]:
-        if isinstance(step, Ask):
-            self.owed += 1
-            yield Tell(step.pdu)
-            step = Receive()
-        reply = yield step
-        if isinstance(step, Receive):
-            self._count(reply)
-        return reply
-
-    def _count(self, reply: Pdu | None) -> None:
-        """State changes go before the reply to a fetch and settle nothing."""
-        if self.owed and state_change(reply) == StateChange.NO_CHANGE:
-            self.owed -= 1
-            self.suspect = not self._proven and _is_refusal(reply)
-            self._proven = True
-
-
-def _is_refusal(reply: Pdu | None) -> bool:
-    return isinstance(reply, Error) and reply.code < 0 and isinstance(from_code(reply.code), AccessError | OsError)
-
-
-def host_error(host: str, error: PcpError) -> str:
-    """The sentence with which every tool says that there is no connection."""
-    return f'Cannot connect to PMCD on host "{host}": {error.sentence}'
+    def tls(self) -> ssl.SSLContext:
+        """Whom to trust."""
+        return self._tls or ssl.create_default_context()

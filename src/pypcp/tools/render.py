@@ -138,7 +138,9 @@ def pmid_text(pmid: int, *, full: bool = False) -> str:
 
 def labels_text(labels: Labels, *, optional: bool = True) -> str:
     """Labels as one JSON object in a line, with or without those that do not belong to the identity of a metric."""
-    kept = (f'"{name}":{label.json}' for name, label in labels.items() if optional or not label.flags & LabelType.OPTIONAL)
+    kept = (
+        f'"{name}":{label.json}' for name, label in labels.items() if optional or not label.flags & LabelType.OPTIONAL
+    )
     return "{" + ",".join(kept) + "}"
 
 

@@ -20,6 +20,7 @@ from pypcp.pmapi.operations.state import ContextState
 from pypcp.wire.versions import Channel
 
 _BACKOFF_S = (5, 10, 20, 40, 80)
+_CREDENTIALS = ("username", "password", "method", "authname")
 _HANDLES = itertools.count()  # of contexts in this process; none is used twice
 
 
@@ -78,17 +79,12 @@ class Backoff:
 
 def wishes_of(spec: HostSpec, endpoint: object, container: str, environment: Mapping[str, str] = os.environ) -> Wishes:
     """What a host specification, and ``PCP_SECURE_SOCKETS`` and ``PCP_CONTAINER``, ask for. See: pmNewContext(3)."""
-    username = spec.attribute("username")
-    credentials = Credentials(
-        username or "",
-        spec.attribute("password") or "",
-        spec.attribute("method") or "",
-        spec.attribute("authname") or "",
-    )
+    told = dict(spec.attributes)
+    credentials = Credentials(*(told.get(name, "") for name in _CREDENTIALS))
     return Wishes(
         security=_security(spec, environment),
-        credentials=credentials if "username" in told else None,
-        container=container or spec.attribute("container") or environment.get("PCP_CONTAINER", ""),
+        credentials=credentials if told.keys() & set(_CREDENTIALS) else None,
+        container=container or told.get("container") or environment.get("PCP_CONTAINER", ""),
         local=spec.transport != "tcp" or "localhost" in spec.host,
         unix=isinstance(endpoint, UnixEndpoint),
         pid=os.getpid(),

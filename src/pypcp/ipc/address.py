@@ -224,7 +224,7 @@ class _Parser:
 
     def _value(self, name: str, text: str) -> str:
         try:
-            value = _ESCAPE.sub(lambda match: bytes.fromhex((match[1] or b"").decode()), text.encode()).decode()
+            value = _ESCAPE.sub(lambda match: bytes.fromhex((match[1] or b"?").decode()), text.encode()).decode()
         except ValueError:
             self._fail(f"the value of {name} has a '%' that two hexadecimal digits do not follow, or is not UTF-8")
         if name == "container" and not _CONTAINER.fullmatch(value):

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from pypcp.errors import PcpError
 from pypcp.pmcd.router import Route
+from pypcp.pmda.interface import Client
 from pypcp.wire.pdu import Pdu
 
 T = TypeVar("T")
@@ -19,13 +20,16 @@ Asking = Generator[Awaitable[Any], Any, T]
 """Yields awaitables, receives their results (or has their ``PcpError`` thrown in), returns a T."""
 
 
-def ask(route: Route | None, absent: type[PcpError], call: Callable[[Any], Any]) -> Asking[Any]:
-    """What ``call`` gives of the route's agent; ``absent`` is raised where there is none, or the route's refusal."""
+def ask(route: Route | None, client: Client, absent: type[PcpError], call: Callable[[Any], Any]) -> Asking[Any]:
+    """What ``call`` gives of the agent as ``client`` sees it.
+
+    ``absent`` is raised where there is no route, and the route's refusal where there is one.
+    """
     if route is None:
         raise absent()
     if (refusal := route.refusal) is not None:
         raise refusal()
-    result = call(route.agent)
+    result = call(route.seen_by(client))
     if isinstance(result, Awaitable):
         result = yield result
     return result

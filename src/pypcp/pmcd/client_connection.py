@@ -18,6 +18,7 @@ from pypcp.errors import MissingProfile, OsError, PcpError, PermissionDenied, Pr
 from pypcp.model.profile import EVERYTHING, Profile
 from pypcp.pmcd import metadata, names, store
 from pypcp.pmcd.asking import Asking, answer
+from pypcp.pmcd.fetch import gather
 from pypcp.pmcd.plan import PlanView
 from pypcp.pmda.interface import Client
 from pypcp.wire.fetch import Fetch, ProfilePdu
@@ -181,6 +182,10 @@ class ClientConnection(asyncio.Protocol):
             reply = await pending
         except PcpError as error:
             reply = self._refuse(error)
+        except Exception:
+            log.exception("%s: a request failed in a way it must not; the client is dropped", self.peer)
+            self.drop("internal error")
+            raise
         self._send(reply, frame_type(reply))
         self._task = None
         self._take_turn()
@@ -195,7 +200,7 @@ class ClientConnection(asyncio.Protocol):
 
     # Fetching: the hot path
 
-    def _fetch(self, frame: bytes) -> bytes:
+    def _fetch(self, frame: bytes) -> bytes | Awaitable[bytes]:
         daemon = self.daemon
         if self._memo_of is not daemon.plans:
             self._memo.clear()
@@ -203,7 +208,13 @@ class ClientConnection(asyncio.Protocol):
         view = self._memo.get(frame)
         if view is None:
             view = self._plan(frame)
+        if view.processes:
+            return self._fetch_later(view)
         reply = view.answer(self.client, daemon.moment())
+        return self._announce() + reply if self.changes else reply
+
+    async def _fetch_later(self, view: PlanView) -> bytes:
+        reply = await gather(view, self.client, self._limits.agent_soft_s)
         return self._announce() + reply if self.changes else reply
 
     def _announce(self) -> bytes:
@@ -260,6 +271,7 @@ class ClientConnection(asyncio.Protocol):
             self.channel.version = pdu.version
             self._welcome = True
             self._stop_waiting()
+            self.daemon.welcome(self.client)
 
     def _profile(self, pdu: ProfilePdu) -> None:
         """PROFILE: kept for its context, no answer."""
@@ -271,7 +283,7 @@ class ClientConnection(asyncio.Protocol):
     def _labels(self, pdu: Any) -> Asking[Pdu]:
         # Stock looks the profile up under the client's slot; the client's first context is what it means.
         profile = self._profiles.get(0, EVERYTHING)
-        return metadata.labels(self.daemon.router, pdu, self.daemon.context_labels(self.client), profile)
+        return metadata.labels(self.daemon.router, self.client, pdu, self.daemon.context_labels(self.client), profile)
 
 
 _Handler = Callable[[ClientConnection, Any], "Asking[Pdu] | None"]
@@ -279,15 +291,15 @@ _Handler = Callable[[ClientConnection, Any], "Asking[Pdu] | None"]
 _HANDLERS: Final[dict[int, _Handler]] = {
     PduType.CREDS: ClientConnection._credentials,
     PduType.PROFILE: ClientConnection._profile,
-    PduType.DESC_REQ: lambda self, pdu: metadata.describe(self.daemon.router, pdu),
-    PduType.DESC_IDS: lambda self, pdu: metadata.describe_all(self.daemon.router, pdu),
-    PduType.INSTANCE_REQ: lambda self, pdu: metadata.instances(self.daemon.router, pdu),
-    PduType.TEXT_REQ: lambda self, pdu: metadata.text(self.daemon.router, pdu),
+    PduType.DESC_REQ: lambda self, pdu: metadata.describe(self.daemon.router, self.client, pdu),
+    PduType.DESC_IDS: lambda self, pdu: metadata.describe_all(self.daemon.router, self.client, pdu),
+    PduType.INSTANCE_REQ: lambda self, pdu: metadata.instances(self.daemon.router, self.client, pdu),
+    PduType.TEXT_REQ: lambda self, pdu: metadata.text(self.daemon.router, self.client, pdu),
     PduType.LABEL_REQ: ClientConnection._labels,
-    PduType.PMNS_NAMES: lambda self, pdu: names.lookup_names(self.daemon.router, pdu),
-    PduType.PMNS_IDS: lambda self, pdu: names.names_of(self.daemon.router, pdu),
-    PduType.PMNS_CHILD: lambda self, pdu: names.children(self.daemon.router, pdu),
-    PduType.PMNS_TRAVERSE: lambda self, pdu: names.traverse(self.daemon.router, pdu),
+    PduType.PMNS_NAMES: lambda self, pdu: names.lookup_names(self.daemon.router, self.client, pdu),
+    PduType.PMNS_IDS: lambda self, pdu: names.names_of(self.daemon.router, self.client, pdu),
+    PduType.PMNS_CHILD: lambda self, pdu: names.children(self.daemon.router, self.client, pdu),
+    PduType.PMNS_TRAVERSE: lambda self, pdu: names.traverse(self.daemon.router, self.client, pdu),
     PduType.RESULT: lambda self, pdu: store.store(self.daemon.router, pdu, self.client),
 }
 """Who answers what a client may send."""

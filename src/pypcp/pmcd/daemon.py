@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 import logging
 import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from pypcp.ipc.peercred import peer_credentials
 from pypcp.model.labels import LabelSet, LabelType
+from pypcp.pmcd.agent_keeper import AgentKeeper
+from pypcp.pmcd.agents import AgentMaker
 from pypcp.pmcd.client_connection import ClientConnection
+from pypcp.pmcd.clients import ClientTable
+from pypcp.pmcd.config import AgentSpec
 from pypcp.pmcd.options import Options
 from pypcp.pmcd.plan import PlanCache
-from pypcp.pmcd.router import Route, Router, merged_names
+from pypcp.pmcd.router import LocalRoute, Route, Router, merged_names
 from pypcp.pmcd.selfmetrics import self_agent
 from pypcp.pmcd.statistics import Statistics
 from pypcp.pmda.interface import AgentInterface, Client
@@ -28,33 +32,74 @@ _BACKLOG = 512
 
 
 class Daemon:
-    """One collector. ``agents`` answer in this process; ``names`` is a name space read from a file, if any."""
+    """One collector.
 
-    def __init__(self, options: Options, agents: Iterable[AgentInterface], names: Tree | None = None) -> None:
+    ``agents`` answer in this process, ``specs`` are agents of a configuration, ``names`` is a name space read from a
+    file. ``state`` is where agents in this process keep their instance numbers, ``directory`` where others are started.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        agents: Iterable[AgentInterface] = (),
+        specs: Sequence[AgentSpec] = (),
+        names: Tree | None = None,
+        *,
+        state: Path | None = None,
+        directory: Path | None = None,
+    ) -> None:
         self.options = options
         self.limits = options.limits
         self.statistics = Statistics()
         self.features = Feature.LABELS | Feature.HIGHRES | Feature.DESCS
-        self.clients: dict[int, ClientConnection] = {}
-        self._free_slots: list[int] = []
-        self._moment: object = None
+        self.clients = ClientTable()
         self.router: Router
         self.plans: PlanCache
-        local: list[AgentInterface] = [self_agent(self), *agents]
-        self.route([Route(agent) for agent in local], merged_names(names or Tree(), local))
+        self._moment: object = None
+        self._specs = specs
+        self._static = names or Tree()
+        self._own: dict[str, Route] = {each.name: LocalRoute(each) for each in (self_agent(self), *agents)}
+        self._maker = AgentMaker(self, self._own, state, directory)
+        self._route(list(self._own.values()))
 
-    def route(self, routes: Sequence[Route], names: Tree) -> None:
-        """Answer by these routes and names from now on."""
-        self.router = Router(routes, names)
+    def _route(self, routes: Sequence[Route]) -> None:
+        """Answer by these routes from now on."""
+        here = [route.agent for route in routes if isinstance(route, LocalRoute)]
+        self.router = Router(routes, merged_names(self._static, here))
         self.plans = PlanCache(self.router, self.limits.reply_bytes, self.limits.plan_cache_bytes)
+
+    # Agents
+
+    async def start_agents(self) -> None:
+        """Start the configured agents, all together, and wait until each answers or has failed to."""
+        routes = {route.domain: route for route in self._own.values()}
+        for _, route in self._maker.routes(self._specs):
+            routes[route.domain] = route
+        keepers = [route for route in routes.values() if isinstance(route, AgentKeeper)]
+        if keepers:
+            await asyncio.wait([keeper.settled for keeper in keepers])
+        self._route(list(routes.values()))
+
+    async def stop_agents(self) -> None:
+        """End the agent processes, all together."""
+        keepers = [route for route in self.router.routes.values() if isinstance(route, AgentKeeper)]
+        await asyncio.gather(*[keeper.stop() for keeper in keepers])
+
+    def connected(self) -> list[Client]:
+        """The clients there are now."""
+        return [connection.client for connection in self.clients]
+
+    def announce(self, changes: int) -> None:
+        """Tell every client with its next fetch that something changed (a ``StateChange`` mask)."""
+        for connection in self.clients:
+            connection.changes |= changes
 
     # Clients
 
     def admit(self, connection: ClientConnection, sock: socket.socket) -> None:
-        """Give a new client its slot, and what is known of it."""
+        """Give a new client its slot, and find out what there is to know of it."""
         client = connection.client
-        client.context = heapq.heappop(self._free_slots) if self._free_slots else len(self.clients)
-        self.clients[client.context] = connection
+        self.clients.enter(connection)
         if sock.family == socket.AF_UNIX:
             peer = peer_credentials(sock)
             client.pid, client.uid, client.gid = peer.pid, peer.uid, peer.gid
@@ -65,16 +110,19 @@ class Daemon:
             connection.peer = f"{address[0]}:{address[1]}"
         log.debug("+ %s is client %d", connection.peer, client.context)
 
-    def forget(self, connection: ClientConnection) -> None:
-        """A client has gone: its slot may be used again once every agent knows."""
-        slot = connection.client.context
-        if self.clients.get(slot) is not connection:
-            return
+    def welcome(self, client: Client) -> None:
+        """A client has said who it is: agents that want to know are told before its first request."""
         for route in self.router.routes.values():
-            route.agent.end_context(connection.client)
-        del self.clients[slot]
-        heapq.heappush(self._free_slots, slot)
-        log.debug("- %s was client %d", connection.peer, slot)
+            route.attributes_changed(client)
+
+    def forget(self, connection: ClientConnection) -> None:
+        """A client has gone."""
+        if connection not in self.clients:
+            return
+        client = connection.client
+        told = [route.end_context(client) for route in self.router.routes.values()]
+        self.clients.leave(client, [future for future in told if future is not None])
+        log.debug("- %s was client %d", connection.peer, client.context)
 
     def moment(self) -> object:
         """One object for all requests that wait together now; None for an only client: nobody shares with it."""
@@ -99,17 +147,15 @@ class Daemon:
         loop = asyncio.get_running_loop()
         servers: list[asyncio.Server] = []
         try:
+            await self.start_agents()
             for sock in sockets:
-                if sock.family == socket.AF_UNIX:
-                    server = await loop.create_unix_server(lambda: ClientConnection(self), sock=sock, backlog=_BACKLOG)
-                else:
-                    server = await loop.create_server(lambda: ClientConnection(self), sock=sock, backlog=_BACKLOG)
-                servers.append(server)
+                create = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
+                servers.append(await create(lambda: ClientConnection(self), sock=sock, backlog=_BACKLOG))
             ready()
             await stop.wait()
         finally:
             for server in servers:
                 server.close()
-            for connection in list(self.clients.values()):
+            for connection in self.clients:
                 connection.drop("the daemon stops")
-            await asyncio.sleep(0)
+            await self.stop_agents()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pypcp.pmcd.plan import PLAN_CACHE_BYTES
 from pypcp.wire.framing import CLIENT_LIMIT
 
 
@@ -24,10 +23,17 @@ class Limits:
     """Unsent bytes above which a client is not read from."""
     turn_s: float = 0.002
     """How long one client's waiting requests are answered before the others have their turn."""
+    agent_hello_s: float = 3.0
+    """How long an agent may take from its start to its credentials (pmcd -q)."""
+    agent_s: float = 5.0
+    """How long an agent may take for one answer before it is ended (pmcd -t)."""
+    agent_soft_s: float = 1.0
+    """How long a fetch that others take part in waits for one agent."""
     contexts: int = 64
     """Contexts of a client that may have a profile (pmcd -C)."""
     metrics: int = 32768
     """Metrics in one fetch (pmcd -M)."""
     reply_bytes: int = 64 << 20
     """The largest reply to a fetch."""
-    plan_cache_bytes: int = PLAN_CACHE_BYTES
+    plan_cache_bytes: int = 16 << 20
+    """Memory of the prepared fetch lists that clients repeat."""

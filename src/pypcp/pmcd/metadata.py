@@ -11,6 +11,7 @@ from pypcp.model.labels import LabelSet, LabelType
 from pypcp.model.profile import Profile
 from pypcp.pmcd.asking import Asking, ask
 from pypcp.pmcd.router import Router
+from pypcp.pmda.interface import Client
 from pypcp.wire.desc import DescIds, DescReply, DescRequest, Descs
 from pypcp.wire.instance import InstanceReply, InstanceRequest
 from pypcp.wire.label import LabelReply, LabelRequest
@@ -20,51 +21,51 @@ from pypcp.wire.text import TextKind, TextReply, TextRequest
 _DOMAIN_SHIFT = 22
 
 
-def _desc(router: Router, pmid: int) -> Asking[Desc]:
-    desc: Desc = yield from ask(router.route_of(pmid), UnknownPmid, methodcaller("desc", pmid))
+def _desc(router: Router, client: Client, pmid: int) -> Asking[Desc]:
+    desc: Desc = yield from ask(router.route_of(pmid), client, UnknownPmid, methodcaller("desc", pmid))
     return desc
 
 
-def describe(router: Router, pdu: DescRequest) -> Asking[Pdu]:
+def describe(router: Router, client: Client, pdu: DescRequest) -> Asking[Pdu]:
     """DESC_REQ -> DESC. See: pmLookupDesc(3)."""
-    return DescReply((yield from _desc(router, pdu.pmid)))
+    return DescReply((yield from _desc(router, client, pdu.pmid)))
 
 
-def describe_all(router: Router, pdu: DescIds) -> Asking[Pdu]:
+def describe_all(router: Router, client: Client, pdu: DescIds) -> Asking[Pdu]:
     """DESC_IDS -> DESCS. A single pmid fails with its error; of several, those without descriptor are empty."""
     if len(pdu.pmids) == 1:
-        return Descs([(yield from _desc(router, pdu.pmids[0]))])
+        return Descs([(yield from _desc(router, client, pdu.pmids[0]))])
     descs: list[Desc | None] = []
     for pmid in pdu.pmids:
         try:
-            descs.append((yield from _desc(router, pmid)))
+            descs.append((yield from _desc(router, client, pmid)))
         except PcpError:
             descs.append(None)
     return Descs(descs)
 
 
-def instances(router: Router, pdu: InstanceRequest) -> Asking[Pdu]:
+def instances(router: Router, client: Client, pdu: InstanceRequest) -> Asking[Pdu]:
     """INSTANCE_REQ -> INSTANCE: the whole domain, the name of an id or the id of a name. See: pmGetInDom(3)."""
     indom, instance, name = pdu.indom, pdu.instance, pdu.name
     route = router.route_of(indom)
     if instance == -1 and not name:
-        ids, names = yield from ask(route, UnknownInDom, methodcaller("instances", indom))
+        ids, names = yield from ask(route, client, UnknownInDom, methodcaller("instances", indom))
         return InstanceReply(indom, ids, names)
     if instance != -1 and name:
         raise UnknownInstance("asked for by id and by name at once")
     if name:
-        found = yield from ask(route, UnknownInDom, methodcaller("instance_id", indom, name))
+        found = yield from ask(route, client, UnknownInDom, methodcaller("instance_id", indom, name))
         return InstanceReply(indom, [found], [""])
-    called = yield from ask(route, UnknownInDom, methodcaller("instance_name", indom, instance))
+    called = yield from ask(route, client, UnknownInDom, methodcaller("instance_name", indom, instance))
     return InstanceReply(indom, [-1], [called])
 
 
-def text(router: Router, pdu: TextRequest) -> Asking[Pdu]:
+def text(router: Router, client: Client, pdu: TextRequest) -> Asking[Pdu]:
     """TEXT_REQ -> TEXT. See: pmLookupText(3)."""
     ident, kind = pdu.ident, pdu.kind
     if not kind & (TextKind.PMID | TextKind.INDOM):
         raise UnknownPmid("a text of neither a metric nor an instance domain")
-    found = yield from ask(router.route_of(ident), UnknownPmid, methodcaller("text", ident, kind))
+    found = yield from ask(router.route_of(ident), client, UnknownPmid, methodcaller("text", ident, kind))
     return TextReply(ident, found)
 
 
@@ -77,7 +78,7 @@ _ABSENT: dict[LabelType, type[PcpError]] = {
 }
 
 
-def labels(router: Router, pdu: LabelRequest, context: LabelSet, profile: Profile) -> Asking[Pdu]:
+def labels(router: Router, client: Client, pdu: LabelRequest, context: LabelSet, profile: Profile) -> Asking[Pdu]:
     """LABEL_REQ -> LABEL: the daemon's own ``context`` labels, or an agent's. See: pmLookupLabels(3)."""
     ident, level = pdu.ident, LabelType(pdu.type)
     if level is LabelType.CONTEXT:
@@ -87,6 +88,6 @@ def labels(router: Router, pdu: LabelRequest, context: LabelSet, profile: Profil
         raise BadType(f"no labels of type {pdu.type}")
     owner = ident << _DOMAIN_SHIFT if level is LabelType.DOMAIN else ident
     found: Sequence[LabelSet] = yield from ask(
-        router.route_of(owner), absent, methodcaller("labels", ident, level, profile)
+        router.route_of(owner), client, absent, methodcaller("labels", ident, level, profile)
     )
     return LabelReply(ident, level, list(found))

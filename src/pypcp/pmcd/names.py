@@ -9,6 +9,7 @@ from pypcp.errors import NoAgent, NotLeaf, PcpError, ProtocolError, TooFew, Unkn
 from pypcp.model.ids import PM_ID_NULL, Pmid, is_dynamic_root
 from pypcp.pmcd.asking import Asking, ask
 from pypcp.pmcd.router import Route, Router
+from pypcp.pmda.interface import Client
 from pypcp.wire.pdu import Pdu
 from pypcp.wire.pmns import PmnsChild, PmnsIds, PmnsNames, PmnsTraverse
 
@@ -18,30 +19,30 @@ def _owner(router: Router, root: Pmid) -> Route | None:
     return router.routes.get(root.cluster)
 
 
-def _lookup(router: Router, name: str) -> Asking[Pmid]:
+def _lookup(router: Router, client: Client, name: str) -> Asking[Pmid]:
     pmid = router.names.lookup(name)
     if is_dynamic_root(pmid):
-        pmid = yield from ask(_owner(router, pmid), NoAgent, methodcaller("lookup_name", name))
+        pmid = yield from ask(_owner(router, pmid), client, NoAgent, methodcaller("lookup_name", name))
     return pmid
 
 
-def lookup_names(router: Router, pdu: PmnsNames) -> Asking[Pdu]:
+def lookup_names(router: Router, client: Client, pdu: PmnsNames) -> Asking[Pdu]:
     """PMNS_NAMES -> PMNS_IDS. A single name fails with its error; of several, those not found are null."""
     names = pdu.names
     if not names:
         raise TooFew("no name to look up")
     if len(names) == 1:
-        return PmnsIds([(yield from _lookup(router, names[0]))], 1)
+        return PmnsIds([(yield from _lookup(router, client, names[0]))], 1)
     pmids: list[int] = []
     for name in names:
         try:
-            pmids.append((yield from _lookup(router, name)))
+            pmids.append((yield from _lookup(router, client, name)))
         except (UnknownName, NotLeaf, NoAgent):
             pmids.append(PM_ID_NULL)
     return PmnsIds(pmids, sum([pmid != PM_ID_NULL for pmid in pmids]))
 
 
-def names_of(router: Router, pdu: PmnsIds) -> Asking[Pdu]:
+def names_of(router: Router, client: Client, pdu: PmnsIds) -> Asking[Pdu]:
     """PMNS_IDS -> PMNS_NAMES: every name of the one pmid asked for, the daemon's own or else its agent's."""
     if len(pdu.pmids) != 1:
         raise ProtocolError(f"{len(pdu.pmids)} pmids asked for at once; names are given for one")
@@ -49,23 +50,23 @@ def names_of(router: Router, pdu: PmnsIds) -> Asking[Pdu]:
     try:
         names: Sequence[str] = router.names.names(pmid)
     except UnknownPmid:
-        names = yield from ask(router.route_of(pmid), NoAgent, methodcaller("names_of", pmid))
+        names = yield from ask(router.route_of(pmid), client, NoAgent, methodcaller("names_of", pmid))
     return PmnsNames(names)
 
 
-def children(router: Router, pdu: PmnsChild) -> Asking[Pdu]:
+def children(router: Router, client: Client, pdu: PmnsChild) -> Asking[Pdu]:
     """PMNS_CHILD -> PMNS_NAMES: relative names, with their status if asked for."""
     name = pdu.name
     root = router.names.find_root(name)
     if root is None:
         below = router.names.children(name)
     else:
-        below = yield from ask(_owner(router, root[1]), NoAgent, methodcaller("children", name))
+        below = yield from ask(_owner(router, root[1]), client, NoAgent, methodcaller("children", name))
     statuses = [0 if leaf else 1 for _, leaf in below] if pdu.subtype else None
     return PmnsNames([each for each, _ in below], statuses)
 
 
-def traverse(router: Router, pdu: PmnsTraverse) -> Asking[Pdu]:
+def traverse(router: Router, client: Client, pdu: PmnsTraverse) -> Asking[Pdu]:
     """PMNS_TRAVERSE -> PMNS_NAMES: the names of all leaves below or at a name.
 
     A dynamic root stands for what its agent lists. An agent that cannot say leaves its names out: one agent's trouble
@@ -74,7 +75,7 @@ def traverse(router: Router, pdu: PmnsTraverse) -> Asking[Pdu]:
     name = pdu.name
     root = router.names.find_root(name)
     if root is not None:
-        below = yield from ask(_owner(router, root[1]), NoAgent, methodcaller("traverse", name))
+        below = yield from ask(_owner(router, root[1]), client, NoAgent, methodcaller("traverse", name))
         return PmnsNames(below)
     names: list[str] = []
     for leaf, pmid in router.names.traverse(name):
@@ -82,7 +83,7 @@ def traverse(router: Router, pdu: PmnsTraverse) -> Asking[Pdu]:
             names.append(leaf)
             continue
         try:
-            names += yield from ask(_owner(router, pmid), NoAgent, methodcaller("traverse", leaf))
+            names += yield from ask(_owner(router, pmid), client, NoAgent, methodcaller("traverse", leaf))
         except PcpError:
             continue
     return PmnsNames(names)

@@ -8,6 +8,7 @@ from pathlib import Path
 from pypcp.pmcd.limits import Limits
 
 PMCD_PORT = 44321
+LOOPBACK = ("127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,7 @@ class Options:
     """``addresses`` are listened on at every port of ``ports``; no address means every address of the host."""
 
     ports: tuple[int, ...] = (PMCD_PORT,)
-    addresses: tuple[str, ...] = ("127.0.0.1", "::1")
+    addresses: tuple[str, ...] = LOOPBACK
     socket: Path | None = None
     hostname: str = ""
     limits: Limits = field(default_factory=Limits)

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from pypcp.model.profile import Profile
-from pypcp.pmcd.router import Route, Router
+from pypcp.pmcd.agent_keeper import AgentKeeper
+from pypcp.pmcd.router import LocalRoute, Route, Router
 from pypcp.pmda.interface import Client, FetchRequest
 from pypcp.pmda.reply import ReplyLayout
+from pypcp.pmda.segments import EmptySegment, Fetched
 
-PLAN_CACHE_BYTES: Final = 16 << 20
 _BYTES_PER_METRIC: Final = 1500
 """What a metric of a prepared fetch takes (reader, segment, parts), measured over the linux agent's metrics."""
 _VIEWS_OF_A_PLAN: Final = 64
@@ -32,9 +33,16 @@ class Leg:
     request: FetchRequest
     places: list[int]
 
+    def failed(self, code: int) -> Fetched:
+        """The same error for each of the metrics."""
+        return Fetched([EmptySegment(pmid, code) for pmid in self.request.pmids])
+
 
 class PlanView:
-    """A plan for one profile: the agents' requests and the layout of the reply."""
+    """A plan for one profile: the agents' requests and the layout of the reply.
+
+    ``processes`` are the legs that have to be waited for; without any, :meth:`answer` answers at once.
+    """
 
     def __init__(self, plan: FetchPlan, profile: Profile) -> None:
         self.plan = plan
@@ -42,6 +50,7 @@ class PlanView:
             Leg(route, FetchRequest(tuple([plan.pmids[place] for place in places]), profile), places)
             for route, places in plan.shares
         ]
+        self.processes = [leg for leg in self.legs if isinstance(leg.route, AgentKeeper)]
         self._layout = ReplyLayout(plan.pmids, [leg.places for leg in self.legs], plan.highres, plan.max_reply)
         self._moment: object = None
         self._reply = b""
@@ -50,17 +59,25 @@ class PlanView:
         """The reply to a fetch; requests of one ``moment`` share it unless something in it depends on the client."""
         if moment is not None and moment is self._moment:
             return self._reply
-        fetched = []
-        shared = True
-        for leg in self.legs:
-            leg.request.moment = moment
-            each = leg.route.fetch(leg.request, client)
-            fetched.append(each)
-            shared = shared and each.shared
-        reply = self._layout.render(fetched, time.time_ns())
+        shared, reply = self.render(client, moment, {})
         if shared:
             self._moment, self._reply = moment, reply
         return reply
+
+    def render(self, client: Client, moment: object, gathered: dict[int, Fetched]) -> tuple[bool, bytes]:
+        """Put the answers of processes (by domain) and those of the agents here together; may it be shared?"""
+        fetched = []
+        shared = True
+        for leg in self.legs:
+            route = leg.route
+            if isinstance(route, LocalRoute):
+                leg.request.moment = moment
+                each = route.fetch(leg.request, client)
+            else:
+                each = gathered[route.domain]
+            fetched.append(each)
+            shared = shared and each.shared
+        return shared, self._layout.render(fetched, time.time_ns())
 
 
 class FetchPlan:
@@ -91,7 +108,7 @@ class FetchPlan:
 class PlanCache:
     """The plans of a router, the least recently used dropped when they take too much memory."""
 
-    def __init__(self, router: Router, max_reply: int, limit_bytes: int = PLAN_CACHE_BYTES) -> None:
+    def __init__(self, router: Router, max_reply: int, limit_bytes: int) -> None:
         self.router = router
         self._max_reply = max_reply
         self._limit = limit_bytes

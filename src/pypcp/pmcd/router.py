@@ -1,12 +1,14 @@
 """Which agent answers for what: domains to agents, names to pmids.
 
-A router never changes: a reload, or an agent that comes or goes, makes a new one, and what was worked out from the old
-one (fetch plans above all) goes with it. Agents that stay are carried over.
+A router never changes: a reload makes a new one, and what was worked out from the old one (fetch plans above all) goes
+with it. Routes to agents that stay are carried over.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
+from typing import Any, Protocol
 
 from pypcp.errors import AgentFenced, PcpError
 from pypcp.model.ids import PM_ID_NULL, Pmid
@@ -15,11 +17,36 @@ from pypcp.pmda.segments import EmptySegment, Fetched
 from pypcp.pmns.tree import Tree
 
 
-class Route:
-    """The way to an agent that lives in this process and answers at once.
+class Route(Protocol):
+    """The way to an agent, here or in a process of its own.
 
     ``fenced``: an administrator has cut it off; its metrics say ``PM_ERR_PMDAFENCED``.
     """
+
+    name: str
+    domain: int
+    fenced: bool
+
+    @property
+    def refusal(self) -> type[PcpError] | None:
+        """Why the agent is not to be asked now, None when it may be."""
+        ...
+
+    def seen_by(self, client: Client) -> Any:
+        """What answers the questions of :class:`pypcp.pmda.interface.AgentInterface`, at once or to be awaited."""
+        ...
+
+    def attributes_changed(self, client: Client) -> None:
+        """The agent may want to know."""
+        ...
+
+    def end_context(self, client: Client) -> asyncio.Future[None] | None:
+        """A client has gone; None when the agent knows, else a future for when it does."""
+        ...
+
+
+class LocalRoute:
+    """The way to an agent in this process, which answers at once."""
 
     def __init__(self, agent: AgentInterface) -> None:
         self.agent = agent
@@ -29,8 +56,10 @@ class Route:
 
     @property
     def refusal(self) -> type[PcpError] | None:
-        """Why the agent is not to be asked now, None when it may be."""
         return AgentFenced if self.fenced else None
+
+    def seen_by(self, client: Client) -> AgentInterface:
+        return self.agent
 
     def fetch(self, request: FetchRequest, client: Client) -> Fetched:
         """The agent's answer, or the route's refusal for each of the metrics."""
@@ -38,6 +67,12 @@ class Route:
         if refusal is None:
             return self.agent.fetch(request, client)
         return Fetched([EmptySegment(pmid, refusal.code) for pmid in request.pmids])
+
+    def attributes_changed(self, client: Client) -> None:
+        self.agent.attributes_changed(client)
+
+    def end_context(self, client: Client) -> None:
+        self.agent.end_context(client)
 
 
 class Router:

@@ -27,7 +27,7 @@ def store(router: Router, pdu: Result, client: Client) -> Asking[Pdu]:
     failure: PcpError | None = None
     for route, value_sets in shares.values():
         try:
-            yield from ask(route, NoAgent, methodcaller("store", value_sets, client))
+            yield from ask(route, client, NoAgent, methodcaller("store", value_sets, client))
         except PcpError as error:
             failure = error
     if missing:

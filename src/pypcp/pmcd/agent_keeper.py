@@ -1,0 +1,279 @@
+"""An agent process over its life: started, greeted, asked, ended, started again. One keeper per configured agent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Final, Protocol
+
+from pypcp.errors import AgentFenced, NoAgent, NotConnected, PcpError, ProtocolError, RequestTimeout, TryAgain
+from pypcp.model.profile import Profile
+from pypcp.pmcd.agent_stream import AgentStream, Exchange
+from pypcp.pmcd.agent_view import AgentView
+from pypcp.pmcd.limits import Limits
+from pypcp.pmcd.relayed import fetched_from
+from pypcp.pmcd.statistics import AgentStatistics, Statistics
+from pypcp.pmda.interface import Client, FetchRequest
+from pypcp.pmda.segments import Fetched
+from pypcp.wire.attribute import Attribute, AttributeKey
+from pypcp.wire.fetch import Fetch
+from pypcp.wire.handshake import Creds, Error
+from pypcp.wire.pdu import Feature, PduType, StateChange, decode, encode
+
+log = logging.getLogger(__name__)
+
+_DELAYS_S: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
+_STEADY_S: Final = 60.0
+"""An agent that ran this long is started again at once when it ends."""
+
+LATE_S: Final = 30.0
+_LATE_KEPT: Final = 64
+
+_WANTS_ATTRIBUTES: Final = Feature.AUTH | Feature.CONTAINER
+
+_Asked = tuple[tuple[int, ...], Profile, int]
+"""What a fetch asked: metrics, profile, client slot. A late answer is for the same question only."""
+
+
+class Owner(Protocol):
+    """What a keeper needs of the daemon."""
+
+    limits: Limits
+    statistics: Statistics
+
+    def connected(self) -> Iterable[Client]:
+        """The clients there are now."""
+        ...
+
+    def announce(self, changes: int) -> None:
+        """Tell every client with its next fetch."""
+        ...
+
+
+class RunningAgent(Protocol):
+    """A started agent, however it was started."""
+
+    pid: int
+
+    async def end(self) -> int:
+        """See to it that it is gone; its wait status."""
+        ...
+
+
+Starter = Callable[[AgentStream], Awaitable[RunningAgent | None]]
+"""Starts an agent, or finds one that runs, and connects the stream to it; None where it is not ours to end."""
+
+
+class AgentKeeper:
+    """The route to an agent process.
+
+    ``status`` is ``pmcd.agent.status`` of stock: 0 for an agent in service, else why it is not.
+    """
+
+    def __init__(self, name: str, domain: int, start: Starter, owner: Owner, *, not_ready: bool = False) -> None:
+        self.name = name
+        self.domain = domain
+        self.fenced = False
+        self.status = 0
+        self.pid = 0
+        self.statistics = AgentStatistics()
+        self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._start = start
+        self._owner = owner
+        self._not_ready = not_ready
+        self._stream: AgentStream | None = None
+        self._features = Feature.NONE
+        self._asked: dict[_Asked, asyncio.Future[Fetched]] = {}
+        self._late: dict[_Asked, tuple[float, Fetched]] = {}
+        self._task = asyncio.get_running_loop().create_task(self._keep(), name=f"agent {name}")
+
+    # What the router asks
+
+    @property
+    def refusal(self) -> type[PcpError] | None:
+        """Why the agent cannot be asked now, None when it can."""
+        if self.fenced:
+            return AgentFenced
+        if self._stream is None:
+            return NoAgent
+        return None if self._stream.ready else TryAgain
+
+    @property
+    def queued(self) -> int:
+        """Requests and notices that wait for the agent."""
+        return 0 if self._stream is None else self._stream.queued
+
+    def seen_by(self, client: Client) -> AgentView:
+        """The agent as ``client`` asks it. Only without a :attr:`refusal`."""
+        assert self._stream is not None
+        return AgentView(self._stream, client.context)
+
+    async def fetch(self, request: FetchRequest, client: Client, *, alone: bool) -> Fetched:
+        """The agent's values, or a ``PcpError`` for all of them.
+
+        Giving up (being cancelled) loses nothing: the answer that comes late is given to the next fetch of the same,
+        and one such is under way at a time. ``alone``: no other agent takes part.
+        """
+        if (refusal := self.refusal) is not None:
+            raise refusal()
+        asked = (request.pmids, request.profile, client.context)
+        at, fetched = self._late.pop(asked, (0.0, None))
+        pending = self._asked.get(asked) or self._ask(asked, alone)
+        if fetched is not None and time.monotonic() - at < LATE_S:
+            return fetched
+        fetched = await asyncio.shield(pending)
+        self._late.pop(asked, None)
+        return fetched
+
+    def _ask(self, asked: _Asked, alone: bool) -> asyncio.Future[Fetched]:
+        assert self._stream is not None
+        pmids, profile, slot = asked
+        silent = RequestTimeout if alone else NoAgent
+        frame = encode(Fetch(0, pmids, sender=slot))
+        exchange = Exchange(frame, PduType.RESULT, view=(slot, profile), silent=silent)
+        pending: asyncio.Future[Fetched] = asyncio.get_running_loop().create_future()
+        self._asked[asked] = pending
+        self._stream.ask(exchange).add_done_callback(partial(self._answered, asked, pending))
+        return pending
+
+    def _answered(self, asked: _Asked, pending: asyncio.Future[Fetched], reply: asyncio.Future[bytes]) -> None:
+        """Take an answer, whoever waits for it: its notices count, and its values are kept until they are taken."""
+        self._asked.pop(asked, None)
+        error: BaseException | None = reply.exception()
+        if error is None:
+            try:
+                fetched = fetched_from(reply.result(), asked[0])
+            except ProtocolError as failure:
+                error = failure
+                if self._stream is not None:
+                    self._stream.end(f"protocol failure: {failure}")
+        if error is not None:
+            pending.set_exception(error)
+            pending.exception()  # nobody may be waiting
+            return
+        if fetched.changes:
+            self._owner.announce(fetched.changes)
+        while len(self._late) >= _LATE_KEPT:
+            del self._late[next(iter(self._late))]
+        self._late[asked] = time.monotonic(), fetched
+        pending.set_result(fetched)
+
+    # What agents are told of clients
+
+    def attributes_changed(self, client: Client) -> None:
+        """Tell the agent all it may know of a client, if it wants to know."""
+        if self._stream is not None and self._features & _WANTS_ATTRIBUTES:
+            for key, value in attributes_of(client):
+                self._stream.say(encode(Attribute(key, value.encode() + b"\0", client.context)))
+
+    def end_context(self, client: Client) -> asyncio.Future[None] | None:
+        """Tell the agent that a client has gone; None when it knows, else a future for when it does."""
+        slot = client.context
+        for asked in [each for each in self._late if each[2] == slot]:
+            del self._late[asked]
+        if self._stream is None:
+            return None
+        return self._stream.say(encode(Error(NotConnected.code, slot)))
+
+    # Its life
+
+    async def stop(self) -> None:
+        """End the agent, for good."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _keep(self) -> None:
+        failures = 0
+        while True:
+            began = time.monotonic()
+            await self._run()
+            failures = 1 if time.monotonic() - began > _STEADY_S else failures + 1
+            await asyncio.sleep(_DELAYS_S[min(failures, len(_DELAYS_S)) - 1])
+            self.statistics.restarts += 1
+
+    async def _run(self) -> None:
+        """One life: start, greet, serve until the stream is lost, see the process out."""
+        lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        statistics = self._owner.statistics
+        stream = AgentStream(
+            self.name,
+            self._owner.limits.agent_s,
+            lambda why: None if lost.done() else lost.set_result(why),
+            (statistics.pdu_in, statistics.pdu_out),
+            self.statistics,
+        )
+        process: RunningAgent | None = None
+        try:
+            process = await self._start(stream)
+            self.pid = process.pid if process is not None else 0
+            await self._greet(stream)
+            self._settle()
+            why = await lost
+        except (PcpError, OSError, TimeoutError) as error:
+            why = "no credentials within the time for that" if isinstance(error, TimeoutError) else str(error)
+            self.status = 4
+        finally:
+            served, self._stream = self._stream is not None, None
+            stream.end("the agent is ended")
+            status = await asyncio.shield(process.end()) if process is not None else 0
+        self._bury(why, status, served)
+        self._settle()
+
+    async def _greet(self, stream: AgentStream) -> None:
+        """The agent speaks first: its version and what it wants to know."""
+        async with asyncio.timeout(self._owner.limits.agent_hello_s):
+            creds = decode(await stream.first_frame())
+        if not isinstance(creds, Creds):
+            raise ProtocolError(f"unexpected PDU type {creds.pdu_type:#x} at initial PDU exchange")
+        self._features = Feature(creds.flags)
+        if creds.version:
+            stream.say(encode(Creds(flags=creds.flags & Feature.AUTH, sender=os.getpid())))
+        self._stream = stream
+        for client in self._owner.connected():
+            self.attributes_changed(client)
+        stream.ready = not self._not_ready
+        self.status = 0
+        self._owner.statistics.seqnum += self.settled.done()
+        if self.settled.done():
+            self._owner.announce(StateChange.ADD_AGENT | StateChange.RESTART_AGENT)
+
+    def _settle(self) -> None:
+        if not self.settled.done():
+            self.settled.set_result(None)
+
+    def _bury(self, why: str, status: int, served: bool) -> None:
+        self.pid = 0
+        self._asked.clear()
+        self._late.clear()
+        if served:
+            self.status = 8 | _ended_by(status)
+            self._owner.announce(StateChange.DROP_AGENT)
+        log.warning('Cleanup "%s" agent (dom %d): %s%s', self.name, self.domain, why, _said_by(status))
+
+
+def attributes_of(client: Client) -> list[tuple[AttributeKey, str]]:
+    """What an agent is told of a client: newest first, as stock orders them."""
+    known: list[tuple[AttributeKey, object]] = [
+        (AttributeKey.CONTAINER, client.container),
+        (AttributeKey.PROCESSID, client.pid),
+        (AttributeKey.GROUPID, client.gid),
+        (AttributeKey.USERID, client.uid),
+        (AttributeKey.USERNAME, client.username),
+    ]
+    return [(key, str(value)) for key, value in known if value is not None]
+
+
+def _ended_by(status: int) -> int:
+    return -status << 16 if status < 0 else status << 8
+
+
+def _said_by(status: int) -> str:
+    if status < 0:
+        return f", signal({-status})"
+    return f", exit({status})" if status else ""

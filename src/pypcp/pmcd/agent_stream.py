@@ -1,0 +1,304 @@
+"""The stream of one agent process, and its only owner.
+
+PCP replies carry no request number: a reply answers the request before it, and one left unread would answer the next.
+So everything for an agent goes through one queue here, one exchange at a time, and an exchange runs to its end whoever
+still waits for it. Notices (attributes, the end of a client) stand in the same queue: an agent learns of things in the
+order in which they happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, cast
+
+from pypcp.errors import (
+    AgentNotReady,
+    AgentReady,
+    GenericError,
+    NoAgent,
+    PcpError,
+    ProtocolError,
+    RequestTimeout,
+    TryAgain,
+    from_code,
+)
+from pypcp.model.profile import Profile
+from pypcp.pmcd.statistics import AgentStatistics
+from pypcp.wire.fetch import ProfilePdu
+from pypcp.wire.framing import FrameReader, frame_type
+from pypcp.wire.handshake import Error
+from pypcp.wire.pdu import PduType, decode, encode
+
+log = logging.getLogger(__name__)
+
+_DROPPING: Final = frozenset({ProtocolError.code, RequestTimeout.code})
+"""Codes that say the agent has lost its place in the stream; it is ended when it answers with one of them."""
+
+_MAX_QUEUE: Final = 20000
+"""Notices pile up for an agent that is not ready for hours; at this number it is started anew instead."""
+
+REPLY_LIMIT: Final = 256 << 20
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """One request and the wait for its reply; or a notice, which has none (``reply`` is None).
+
+    ``view`` is (client slot, profile) where the agent must have that profile first: profile and request are one item.
+    ``silent`` is the failure of a request that is never answered; ``said`` is resolved when a notice has been sent.
+    """
+
+    request: bytes
+    expect: int = 0
+    reply: asyncio.Future[bytes] | None = None
+    view: tuple[int, Profile] | None = None
+    silent: type[PcpError] = ProtocolError
+    said: asyncio.Future[None] | None = None
+
+
+class AgentStream(asyncio.Protocol):
+    """Exchanges with one agent, in order.
+
+    ``counters`` are PDUs received and sent, by type; ``lost`` is called once, with the reason, when the stream is of no
+    more use; ``became_ready`` whenever a not-ready agent says it is ready.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        hard_limit_s: float,
+        lost: Callable[[str], None],
+        counters: tuple[list[int], list[int]],
+        statistics: AgentStatistics,
+        became_ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.name = name
+        self.ready = True
+        self.hard_limit_s = hard_limit_s
+        self._lost: Callable[[str], None] | None = lost
+        self._became_ready = became_ready
+        self._received, self._sent = counters
+        self._statistics = statistics
+        self._began = 0.0
+        self._frames = FrameReader(REPLY_LIMIT)
+        self._queue: deque[Exchange] = deque()
+        self._current: Exchange | None = None
+        self._profile: tuple[int, Profile] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._first: asyncio.Future[bytes] | None = None
+        self._write: Callable[[bytes], None] = _not_connected
+
+    # The transport's side. A socket has one transport, a pair of pipes two: the one that writes is set last.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport that writes."""
+        if isinstance(transport, asyncio.WriteTransport):
+            self.writes_to(transport)
+
+    def writes_to(self, transport: asyncio.WriteTransport) -> None:
+        """Write there from now on."""
+        self._write = transport.write
+
+    def data_received(self, data: bytes) -> None:
+        """Take whole PDUs: replies in their order, and an agent's word that it is ready."""
+        try:
+            frames = self._frames.feed(data)
+        except PcpError as error:
+            self.end(f"protocol failure: {error}")
+            return
+        for frame in frames:
+            self._received[frame_type(frame) & 63] += 1
+            self._take(frame)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The agent closed its end, or died."""
+        self.end("end of file" if exc is None else str(exc))
+
+    def end(self, why: str, failure: type[PcpError] = ProtocolError) -> None:
+        """The stream is of no more use: the request under way fails with ``failure``, the others have no agent."""
+        lost, self._lost = self._lost, None
+        if lost is None:
+            return
+        self._stop_timer()
+        self._write = _not_connected
+        current, self._current = self._current, None
+        if self._first is not None and not self._first.done():
+            self._first.set_exception(ProtocolError(why))
+        if current is not None:
+            _fail(current, failure())
+        while self._queue:
+            _fail(self._queue.popleft(), NoAgent())
+        lost(why)
+
+    # Requests
+
+    async def first_frame(self) -> bytes:
+        """The first PDU: the agent speaks first."""
+        self._first = asyncio.get_running_loop().create_future()
+        return await self._first
+
+    def say(self, notice: bytes) -> asyncio.Future[None] | None:
+        """Send what has no reply, in its turn; None when that was now, else a future for when it is sent (or moot)."""
+        if self._lost is None:
+            return None
+        exchange = Exchange(notice)
+        self._queue.append(exchange)
+        self._next()
+        if exchange not in self._queue:
+            return None
+        if len(self._queue) > _MAX_QUEUE:
+            self.end(f"{len(self._queue)} notices and requests wait for it")
+            return None
+        exchange.said = asyncio.get_running_loop().create_future()
+        return exchange.said
+
+    def ask(self, exchange: Exchange) -> asyncio.Future[bytes]:
+        """Send a request in its turn; its reply (or ``PcpError``) comes to the future.
+
+        Giving up the future gives up a request that was not sent yet, but never an exchange under way.
+        """
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        exchange.reply = future
+        if self._lost is None:
+            future.set_exception(NoAgent())
+        elif not self.ready:
+            future.set_exception(TryAgain())
+        else:
+            self._queue.append(exchange)
+            self._next()
+        return future
+
+    @property
+    def idle(self) -> bool:
+        """Is there nothing under way and nothing in the queue?"""
+        return self._current is None and not self._queue
+
+    @property
+    def queued(self) -> int:
+        """Requests and notices that wait for their turn."""
+        return len(self._queue)
+
+    def _next(self) -> None:
+        while self._current is None and self._queue and self.ready and self._lost is not None:
+            exchange = self._queue.popleft()
+            if exchange.reply is None:
+                self._send(exchange.request)
+                _settle(exchange)
+            elif not exchange.reply.done():
+                self._start(exchange)
+
+    def _start(self, exchange: Exchange) -> None:
+        self._current = exchange
+        request = exchange.request
+        if exchange.view is not None and not self._has_profile(exchange.view):
+            slot, profile = self._profile = exchange.view
+            self._sent[PduType.PROFILE & 63] += 1
+            request = encode(ProfilePdu(0, profile, sender=slot)) + request
+        loop = asyncio.get_running_loop()
+        self._began = loop.time()
+        self._timer = loop.call_later(self.hard_limit_s, self._silent)
+        self._send(request)
+
+    def _has_profile(self, view: tuple[int, Profile]) -> bool:
+        have = self._profile
+        return have is not None and have[0] == view[0] and (have[1] is view[1] or have[1] == view[1])
+
+    def _send(self, request: bytes) -> None:
+        self._sent[frame_type(request) & 63] += 1
+        self._write(request)
+
+    def _silent(self) -> None:
+        assert self._current is not None
+        self.end(f"no reply within {self.hard_limit_s:g} s", self._current.silent)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # Replies
+
+    def _take(self, frame: bytes) -> None:
+        if self._first is not None and not self._first.done():
+            self._first.set_result(frame)
+        elif not self.ready:
+            self._take_ready(frame)
+        elif self._current is None:
+            log.warning("%s: a PDU of type %#x that nobody asked for; dropped", self.name, frame_type(frame))
+        else:
+            self._take_reply(frame, self._current)
+
+    def _take_ready(self, frame: bytes) -> None:
+        """Not ready, an agent may say one thing only: that it is."""
+        if frame_type(frame) == PduType.ERROR and _code_of(frame) == AgentReady.code:
+            self.ready = True
+            self._became_ready()
+            self._next()
+        else:
+            self.end("a PDU while not ready")
+
+    def _take_reply(self, frame: bytes, exchange: Exchange) -> None:
+        self._stop_timer()
+        self._current = None
+        self._statistics.answered(asyncio.get_running_loop().time() - self._began)
+        type_ = frame_type(frame)
+        if type_ == PduType.ERROR:
+            self._take_error(_code_of(frame), exchange, frame)
+        elif type_ == exchange.expect:
+            _deliver(exchange, frame)
+        else:
+            self._current = exchange
+            self.end(f"a reply of type {type_:#x} instead of {exchange.expect:#x}")
+        self._next()
+
+    def _take_error(self, code: int, exchange: Exchange, frame: bytes) -> None:
+        if code == AgentNotReady.code:
+            self.ready = False
+            _fail(exchange, TryAgain())
+            self._refuse_queued()
+        elif code in _DROPPING or code == AgentReady.code:
+            self._current = exchange
+            self.end(f"the agent answered {from_code(code)}")
+        elif code >= 0 and exchange.expect != PduType.ERROR:
+            _fail(exchange, GenericError())
+        elif code < 0:
+            _fail(exchange, from_code(code))
+        else:
+            _deliver(exchange, frame)
+
+    def _refuse_queued(self) -> None:
+        """Requests do not wait for an agent to become ready; notices do."""
+        notices = [each for each in self._queue if each.reply is None]
+        for each in self._queue:
+            _fail(each, TryAgain())
+        self._queue = deque(notices)
+
+
+def _code_of(frame: bytes) -> int:
+    error = decode(frame)
+    return error.code if isinstance(error, Error) else ProtocolError.code
+
+
+def _deliver(exchange: Exchange, frame: bytes) -> None:
+    future = cast("asyncio.Future[bytes]", exchange.reply)
+    if not future.done():
+        future.set_result(frame)
+
+
+def _settle(exchange: Exchange) -> None:
+    if exchange.said is not None and not exchange.said.done():
+        exchange.said.set_result(None)
+
+
+def _fail(exchange: Exchange, error: PcpError) -> None:
+    _settle(exchange)
+    if exchange.reply is not None and not exchange.reply.done():
+        exchange.reply.set_exception(error)
+
+
+def _not_connected(request: bytes) -> None:
+    """Writing to an agent that is gone: its end is on its way to us."""

@@ -1,0 +1,83 @@
+"""From the agents of a configuration to the routes of a router."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from pypcp.errors import NoAgent, PcpError
+from pypcp.pmcd.agent_keeper import AgentKeeper, Owner, RunningAgent, Starter
+from pypcp.pmcd.agent_stream import AgentStream
+from pypcp.pmcd.config import AgentSpec, DsoAgent, PipeAgent, SocketAgent
+from pypcp.pmcd.launch import connect, start_listening, start_piped
+from pypcp.pmcd.router import LocalRoute, Route
+from pypcp.pmcd.shipped import shipped_agent
+
+log = logging.getLogger(__name__)
+
+_FAMILIES: Final = {"inet": socket.AF_INET, "ipv6": socket.AF_INET6, "unix": socket.AF_UNIX}
+
+
+class AgentMaker:
+    """Makes the routes of a configuration. ``own`` are the daemon's own agents by label, ``state`` their directory."""
+
+    def __init__(self, owner: Owner, own: Mapping[str, Route], state: Path | None, directory: Path | None) -> None:
+        self._owner = owner
+        self._own = own
+        self._state = state
+        self._directory = directory
+
+    def routes(self, specs: Iterable[AgentSpec]) -> list[tuple[AgentSpec, Route]]:
+        """A route for each agent that can be had; the others are named in the log, with what to do."""
+        made = []
+        for spec in specs:
+            try:
+                made.append((spec, self.route(spec)))
+            except PcpError as error:
+                log.error("agent %s (line %d) is left out: %s", spec.label, spec.line, error.detail or error)
+        return made
+
+    def route(self, spec: AgentSpec) -> Route:
+        """The route of one agent; a process is being started when this returns. ``NoAgent`` where that cannot be."""
+        if isinstance(spec, DsoAgent):
+            return self._own.get(spec.label) or self._in_process(spec)
+        not_ready = isinstance(spec, PipeAgent) and spec.not_ready
+        return AgentKeeper(spec.label, spec.domain, self._starter(spec), self._owner, not_ready=not_ready)
+
+    def _in_process(self, spec: DsoAgent) -> Route:
+        """Stock loads a shared object there; ours is the agent of that name, if it comes with pypcp."""
+        try:
+            agent = shipped_agent(spec.label, self._state)
+        except NoAgent:
+            raise NoAgent(
+                f"{spec.path} is a shared object for the C daemon; run the agent as a process (a pipe or socket line)"
+            ) from None
+        if agent.domain != spec.domain:
+            raise NoAgent(f"pypcp's own agent {spec.label} has the domain {agent.domain}, not {spec.domain}")
+        return LocalRoute(agent)
+
+    def _starter(self, spec: PipeAgent | SocketAgent) -> Starter:
+        if isinstance(spec, PipeAgent):
+            return partial(_start_pipe, spec, self._directory)
+        return partial(_start_socket, spec, self._directory, self._owner.limits.agent_hello_s)
+
+
+async def _start_pipe(spec: PipeAgent, directory: Path | None, stream: AgentStream) -> RunningAgent:
+    return await start_piped(spec.command, stream, directory)
+
+
+async def _start_socket(
+    spec: SocketAgent, directory: Path | None, within_s: float, stream: AgentStream
+) -> RunningAgent | None:
+    process = start_listening(spec.command, directory) if spec.command else None
+    try:
+        await connect(_FAMILIES[spec.family], str(spec.address), stream, within_s)
+    except BaseException:
+        if process is not None:
+            await process.end()
+        raise
+    return process

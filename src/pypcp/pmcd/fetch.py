@@ -1,0 +1,48 @@
+"""A fetch that agent processes take part in: asked together, waited for until a deadline, put together."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from pypcp.errors import PcpError, TryAgain
+from pypcp.pmcd.agent_keeper import AgentKeeper
+from pypcp.pmcd.plan import Leg, PlanView
+from pypcp.pmda.interface import Client
+from pypcp.pmda.segments import Fetched
+
+
+async def gather(view: PlanView, client: Client, soft_s: float) -> bytes:
+    """The reply to a fetch of ``view``.
+
+    Where several agents take part a late one costs its own metrics only: they say "try again" after ``soft_s`` seconds,
+    and the answer it gives later is kept for the next fetch. An only agent is waited for until it is ended.
+    """
+    legs = view.processes
+    if len(view.legs) == 1:
+        gathered = {legs[0].route.domain: await _ask(legs[0], client, alone=True)}
+    else:
+        gathered = await _ask_all(legs, client, soft_s)
+    return view.render(client, None, gathered)[1]
+
+
+async def _ask(leg: Leg, client: Client, *, alone: bool) -> Fetched:
+    try:
+        return await cast(AgentKeeper, leg.route).fetch(leg.request, client, alone=alone)
+    except PcpError as error:
+        return leg.failed(error.code)
+
+
+async def _ask_all(legs: list[Leg], client: Client, soft_s: float) -> dict[int, Fetched]:
+    tasks = {asyncio.ensure_future(_ask(leg, client, alone=False)): leg for leg in legs}
+    try:
+        done, late = await asyncio.wait(tasks, timeout=soft_s)
+    finally:
+        for task in tasks:
+            task.cancel()
+    gathered = {tasks[task].route.domain: task.result() for task in done}
+    for task in late:
+        leg = tasks[task]
+        cast(AgentKeeper, leg.route).statistics.late += 1
+        gathered[leg.route.domain] = leg.failed(TryAgain.code)
+    return gathered

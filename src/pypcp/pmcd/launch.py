@@ -1,0 +1,119 @@
+"""Starting agent processes and connecting to them.
+
+Each agent is the head of a process group of its own: what it starts ends with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Awaitable, Sequence
+from pathlib import Path
+from typing import Final
+
+from pypcp.errors import OsError
+from pypcp.pmcd.agent_stream import AgentStream
+
+log = logging.getLogger(__name__)
+
+_CONNECT_EVERY_S: Final = 0.05
+_END_WITHIN_S: Final = 1.0
+
+
+class AgentProcess:
+    """A started agent. ``ended`` is resolved with its wait status (as ``subprocess`` tells it) when it has exited."""
+
+    def __init__(self, command: Sequence[str], *, stdin: int, stdout: int, directory: Path | None) -> None:
+        try:
+            self._process = subprocess.Popen(
+                list(command),
+                stdin=stdin,
+                stdout=stdout,
+                cwd=directory,
+                start_new_session=True,
+                close_fds=True,
+            )
+        except OSError as error:
+            raise OsError(-(error.errno or 5), f"cannot start {command[0]}: {error}") from error
+        self.pid = self._process.pid
+        self._pidfd = os.pidfd_open(self.pid)
+        loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[int] = loop.create_future()
+        loop.add_reader(self._pidfd, self._reap)
+
+    def _reap(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        status = self._process.wait()
+        if not self.ended.done():
+            self.ended.set_result(status)
+
+    async def end(self) -> int:
+        """See to it that the agent and its process group are gone; its wait status.
+
+        A closed stream is what an agent ends by; one that has not ended by itself soon after is killed.
+        """
+        with contextlib.suppress(TimeoutError):
+            return await self._reaped(_END_WITHIN_S)
+        log.warning("process %d does not end by itself; killed", self.pid)
+        return await self._kill()
+
+    async def _kill(self) -> int:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        return await asyncio.shield(self.ended)
+
+    async def _reaped(self, within_s: float) -> int:
+        async with asyncio.timeout(within_s):
+            status = await asyncio.shield(self.ended)
+        # What the agent started goes with it; its group is there as long as one of them is.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        return status
+
+
+async def start_piped(command: Sequence[str], stream: AgentStream, directory: Path | None) -> AgentProcess:
+    """Start an agent that speaks on its standard input and output; both are one socket, which is a pipe to it."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            process = AgentProcess(command, stdin=theirs.fileno(), stdout=theirs.fileno(), directory=directory)
+        except BaseException:
+            ours.close()
+            raise
+    ours.setblocking(False)
+    await asyncio.get_running_loop().create_connection(lambda: stream, sock=ours)
+    return process
+
+
+def start_listening(command: Sequence[str], directory: Path | None) -> AgentProcess:
+    """Start an agent that listens on a socket."""
+    return AgentProcess(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, directory=directory)
+
+
+async def connect(family: int, address: str, stream: AgentStream, within_s: float) -> None:
+    """Connect to an agent that listens, or is about to; ``OsError`` when it does not within the time."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(within_s):
+            while True:
+                try:
+                    await _connect_once(loop, family, address, stream)
+                    return
+                except OSError as error:
+                    last = error
+                await asyncio.sleep(_CONNECT_EVERY_S)
+    except TimeoutError:
+        raise OsError(-(last.errno or 110), f"cannot connect to the agent at {address}: {last}") from None
+
+
+def _connect_once(loop: asyncio.AbstractEventLoop, family: int, address: str, stream: AgentStream) -> Awaitable[object]:
+    if family == socket.AF_UNIX:
+        return loop.create_unix_connection(lambda: stream, address)
+    host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
+    return loop.create_connection(lambda: stream, host, int(address))

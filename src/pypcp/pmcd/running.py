@@ -1,0 +1,55 @@
+"""From options to a running daemon: the event loop, the signals, the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from typing import Final
+
+from pypcp.errors import BadArgument
+from pypcp.ipc.listeners import Listeners
+from pypcp.ipc.notify import Notifier
+from pypcp.pmcd.daemon import Daemon
+
+log = logging.getLogger(__name__)
+
+LOOPS: Final = ("auto", "asyncio", "uvloop")
+
+
+def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    """The event loop by name; ``auto`` is uvloop where it is installed. ``BadArgument`` for uvloop where it is not."""
+    if name != "asyncio":
+        try:
+            import uvloop
+        except ImportError:
+            if name == "uvloop":
+                raise BadArgument("uvloop is not installed; pip install 'pypcp[fast]', or use --loop asyncio") from None
+        else:
+            return uvloop.new_event_loop
+    return asyncio.new_event_loop
+
+
+def run(daemon: Daemon, listeners: Listeners, loop: str, ready: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM; ``ready`` is called when clients can come. See: pmcd(1)."""
+    with asyncio.Runner(loop_factory=loop_factory(loop)) as runner:
+        runner.run(_serve(daemon, listeners, ready))
+
+
+async def _serve(daemon: Daemon, listeners: Listeners, ready: Callable[[], None]) -> None:
+    stop = asyncio.Event()
+    running = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        running.add_signal_handler(number, stop.set)
+    notifier = Notifier()
+
+    def tell() -> None:
+        notifier.ready()
+        ready()
+
+    with listeners:
+        try:
+            await daemon.serve(listeners.sockets, tell, stop)
+        finally:
+            notifier.stopping()

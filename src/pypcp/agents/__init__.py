@@ -1,0 +1,1 @@
+"""The agents that ship with pypcp; the daemon finds them by name, nothing imports them."""

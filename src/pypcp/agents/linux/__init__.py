@@ -1,0 +1,73 @@
+"""The kernel's own metrics, from /proc and /sys: domain 60, names and numbers as stock's pmdalinux(1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from pypcp.agents.linux import (
+    buddyinfo,
+    diskstats,
+    interrupts,
+    ksm,
+    loadavg,
+    meminfo,
+    netaddr,
+    netdev,
+    pressure,
+    softirqs,
+    stat,
+    sysctl,
+    uname,
+    uptime,
+    utmp,
+    vmstat,
+    zoneinfo,
+)
+from pypcp.agents.linux.files import Files
+from pypcp.agents.linux.processors import processors
+from pypcp.pmda.agent import Agent
+from pypcp.pmda.indom import Indom
+
+DOMAIN: Final = 60
+
+BY_PROCESSOR: Final[tuple[Callable[[Agent, Files, Indom], None], ...]] = (
+    stat.declare,
+    interrupts.declare,
+    softirqs.declare,
+)
+"""One for each source that tells something of each processor."""
+
+DECLARATIONS: Final[tuple[Callable[[Agent, Files], None], ...]] = (
+    loadavg.declare,
+    uptime.declare,
+    utmp.declare,
+    pressure.declare,
+    sysctl.declare,
+    uname.declare,
+    meminfo.declare,
+    vmstat.declare,
+    buddyinfo.declare,
+    zoneinfo.declare,
+    ksm.declare,
+    diskstats.declare,
+    netdev.declare,
+    netaddr.declare,
+)
+"""One for each other source: it declares what the source gives."""
+
+
+def linux_agent(root: Path = Path("/"), state: Path | None = None) -> Agent:
+    """The agent for the system whose /proc, /sys and /etc are below ``root``.
+
+    ``state``: the directory where the ids of disks, interfaces and interrupts are remembered over restarts.
+    """
+    agent = Agent("linux", DOMAIN, help_="The Linux kernel: processors, memory, disks, networks.", state=state)
+    files = Files(root)
+    cpus = processors(agent)
+    for declare_by_processor in BY_PROCESSOR:
+        declare_by_processor(agent, files, cpus)
+    for declare in DECLARATIONS:
+        declare(agent, files)
+    return agent

@@ -1,0 +1,118 @@
+"""The files that the kernel answers in: kept open, or read once, below one root.
+
+A file that a kernel does not have reads as empty, so that its metrics have no values: what stock answers too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+Parsed = TypeVar("Parsed")
+
+FIRST_SIZE: Final = 4096
+"""Bytes asked for by the first read; the kernel hands out most files a page at a time."""
+
+LARGEST: Final = 64 << 20
+"""No file of the kernel comes near this; what does is none of them."""
+
+
+class Source:
+    """A file that is read again and again: it stays open, and each read starts at its beginning."""
+
+    __slots__ = ("_descriptor", "_size", "path")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._descriptor = -1
+        self._size = FIRST_SIZE
+
+    def read(self) -> bytes:
+        """All of the file as it is now; empty where there is none. ``OSError`` when it cannot be read."""
+        if self._descriptor >= 0:
+            try:
+                return self._read_open()
+            except OSError:  # what stood behind the open file is gone; there may be a new one of that name
+                self.close()
+        try:
+            self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return b""
+        return self._read_open()
+
+    def _read_open(self) -> bytes:
+        # A short read is not the end: the kernel returns whole records, as many as fit a page.
+        first = os.pread(self._descriptor, self._size, 0)
+        more = os.pread(self._descriptor, self._size, len(first)) if first else b""
+        return self._read_rest(first + more) if more else first
+
+    def _read_rest(self, data: bytes) -> bytes:
+        chunks = [data]
+        length = len(data)
+        while more := os.pread(self._descriptor, self._size, length):
+            chunks.append(more)
+            length += len(more)
+            if length > LARGEST:
+                raise ValueError(f"{self.path} has more than {LARGEST} bytes; it is no file of the kernel")
+        self._size = max(self._size, length + FIRST_SIZE)
+        return b"".join(chunks)
+
+    def close(self) -> None:
+        """Let go of the file; the next read opens it again."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Files:
+    """The file system below ``root``; paths are relative to it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def open(self, path: str) -> Source:
+        """A file to be read at every fetch."""
+        return Source(str(self.root / path))
+
+    def parsed(self, path: str, parse: Callable[[bytes], Parsed]) -> Callable[[], Parsed]:
+        """The refresh of a cluster: ``parse`` on the file as it is then."""
+        source = self.open(path)
+        return lambda: parse(source.read())
+
+    def read_once(self, path: str) -> bytes:
+        """A small file (up to a page), opened for this one read, without the white space around it.
+
+        Empty where there is none, and where the kernel has no answer now: the speed of an interface that is down.
+        """
+        try:
+            descriptor = os.open(self.root / path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return b""
+        try:
+            with contextlib.suppress(OSError):
+                return os.read(descriptor, FIRST_SIZE).strip()
+            return b""
+        finally:
+            os.close(descriptor)
+
+    def exists(self, path: str) -> bool:
+        """Is there such a file or directory?"""
+        return (self.root / path).exists()
+
+    def list_directory(self, path: str) -> list[str]:
+        """The names in a directory, sorted; none where there is no such directory."""
+        try:
+            return sorted(os.listdir(self.root / path))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+
+def number(text: bytes) -> int | None:
+    """The value of a file that holds one number; None for an empty one."""
+    return int(text) if text else None

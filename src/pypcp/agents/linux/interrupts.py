@@ -1,0 +1,110 @@
+"""/proc/interrupts: how often each interrupt was serviced, by processor. See: proc(5).
+
+/proc/softirqs has the same form, without descriptions; :mod:`pypcp.agents.linux.softirqs` uses this module's parser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from pypcp.agents.linux.files import Files
+from pypcp.agents.linux.processors import online
+from pypcp.model.units import COUNT
+from pypcp.model.values import Semantics, ValueType
+from pypcp.pmda.agent import Agent
+from pypcp.pmda.indom import Indom
+
+U32: Final = ValueType.U32
+U64: Final = ValueType.U64
+
+TOTAL_HELP: Final = """Interrupts serviced, by kind, over all processors
+Devices go by the number of their interrupt, the others by the kernel's abbreviation."""
+
+PAIRS_HELP: Final = """Kinds of interrupt and processors
+An instance is a kind and a processor, as in "LOC::cpu0"."""
+
+
+class Interrupts:
+    """One row of counts for each interrupt, one column for each processor online.
+
+    ``singles`` are the lines with one count that no processor owns (ERR, MIS).
+    """
+
+    def __init__(self, cpus: list[str], names: list[str], rows: list[list[bytes]], singles: dict[str, int]) -> None:
+        self.cpus = cpus
+        self.names = names
+        self.singles = singles
+        self._counts = [list(map(int, row)) for row in rows]
+
+    def by_interrupt(self) -> list[int]:
+        """Each interrupt's count, added up over the processors."""
+        return list(map(sum, self._counts))
+
+    def by_cpu(self) -> list[int]:
+        """Each processor's count, added up over the interrupts."""
+        return list(map(sum, zip(*self._counts, strict=True)))
+
+    def each(self) -> list[int]:
+        """All counts, in the order of :meth:`pairs`."""
+        return [count & 0xFFFFFFFF for row in self._counts for count in row]
+
+    def pairs(self) -> list[str]:
+        """``interrupt::cpu``, as stock calls the instances."""
+        return [f"{name}::{cpu}" for name in self.names for cpu in self.cpus]
+
+
+def parse_interrupts(text: bytes) -> Interrupts:
+    """``ValueError`` for a line that does not begin with a count for each processor."""
+    header, *lines = text.splitlines() or [b""]
+    cpus = header.decode().lower().split()
+    width = len(cpus)
+    names: list[str] = []
+    rows: list[list[bytes]] = []
+    singles: dict[str, int] = {}
+    for line in lines:
+        label, *counts = line.split(None, width + 1)[: width + 1]
+        name = label.decode("utf-8", "surrogateescape").rstrip(":")
+        if name.upper() in ("ERR", "MIS"):
+            singles[name.upper()] = int(counts[0])
+        else:
+            if len(counts) != width:
+                raise ValueError(f"{name} has {len(counts)} counts for {width} processors")
+            names.append(name)
+            rows.append(counts)
+    return Interrupts(cpus, names, rows, singles)
+
+
+def follow(kinds: Indom, pairs: Indom, cpus: Indom, read: Callable[[], Interrupts]) -> Callable[[], Interrupts]:
+    """The refresh that reads the file and keeps three instance domains at what it lists."""
+    shape: list[object] = []
+
+    def refresh() -> Interrupts:
+        now = read()
+        if shape != [now.names, now.cpus]:  # names of pairs are many: made only when there are others
+            shape[:] = [now.names, now.cpus]
+            kinds.replace(now.names)
+            pairs.replace(now.pairs())
+        online(cpus, now.cpus)
+        return now
+
+    return refresh
+
+
+def declare(agent: Agent, files: Files, cpus: Indom) -> None:
+    """kernel.all.interrupts, kernel.percpu.interrupts and kernel.percpu.intr."""
+    kinds = agent.indom(4, persistent=True, help_="Kinds of interrupt")
+    pairs = agent.indom(40, persistent=True, help_=PAIRS_HELP)
+    read = files.parsed("proc/interrupts", parse_interrupts)
+    cluster = agent.cluster(4, follow(kinds, pairs, cpus, read))
+    counter = partial(cluster.metric, sem=Semantics.COUNTER, units=COUNT)
+    counter("kernel.all.interrupts.total", 0, U64, Interrupts.by_interrupt, indom=kinds, help_=TOTAL_HELP)
+    each = "Interrupts serviced, by kind and processor"
+    counter("kernel.percpu.interrupts", 1, U32, Interrupts.each, indom=pairs, help_=each)
+    missed = "Interrupts the I/O APIC missed and made up for"
+    counter("kernel.all.interrupts.missed", 2, U32, lambda now: now.singles.get("MIS"), help_=missed)
+    errors = "Interrupts that came with an error"
+    counter("kernel.all.interrupts.errors", 3, U32, lambda now: now.singles.get("ERR"), help_=errors)
+    of_cpu = "Interrupts serviced, by processor, of all kinds"
+    counter("kernel.percpu.intr", 4, U64, Interrupts.by_cpu, indom=cpus, help_=of_cpu)

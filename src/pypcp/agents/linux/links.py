@@ -1,0 +1,120 @@
+"""/sys/class/net: what a network interface is and how it is set up. See: the kernel's Documentation/ABI/testing.
+
+Only what a fetch asks for is read, an attribute at a time: some drivers take long to tell their speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final
+
+from pypcp.agents.linux.files import Files
+from pypcp.model.units import BYTE, MBYTE, SEC, Units
+from pypcp.model.values import Semantics, ValueType
+from pypcp.pmda.indom import Indom
+from pypcp.pmda.metrics import Cluster
+
+UP: Final = 1
+"""IFF_UP of the flags."""
+
+WORKING: Final = frozenset({b"up", b"unknown"})
+"""Operational states that count as running: drivers that do not know their state are taken to work."""
+
+DUPLEX: Final = {b"half": 1, b"full": 2}
+
+BYTES_A_MEGABIT: Final = 1_000_000 // 8
+
+RUNNING_HELP: Final = """Does the interface work? 1 yes, 0 no
+It is up, and as far as its driver can tell there is somebody at the other end."""
+
+SPEED_HELP: Final = """Line speed, in units of 2 to the 20 bytes a second
+No value where the kernel does not know it."""
+
+TYPE_HELP: Final = """Kind of link: a number of ARPHRD_*
+1 is Ethernet, 772 loopback, 65534 none."""
+
+
+class Link:
+    """One interface's attributes; None where the kernel has no answer."""
+
+    __slots__ = ("_directory", "_files", "_name")
+
+    def __init__(self, files: Files, name: str) -> None:
+        self._files = files
+        self._name = name
+        self._directory = f"sys/class/net/{name}/"
+
+    def _text(self, attribute: str) -> bytes:
+        return self._files.read_once(self._directory + attribute)
+
+    def _number(self, attribute: str) -> int | None:
+        text = self._text(attribute)
+        return int(text, 0) if text else None
+
+    def mtu(self) -> int | None:
+        """Bytes of the largest packet."""
+        return self._number("mtu")
+
+    def type(self) -> int | None:
+        """A number of ARPHRD_*."""
+        return self._number("type")
+
+    def baudrate(self) -> int | None:
+        """Bytes a second."""
+        megabits = self._number("speed")
+        return megabits * BYTES_A_MEGABIT if megabits is not None and megabits >= 0 else None
+
+    def speed(self) -> float | None:
+        """Units of 2**20 bytes a second."""
+        baudrate = self.baudrate()
+        return baudrate / (1 << 20) if baudrate is not None else None
+
+    def duplex(self) -> int | None:
+        """1 for half, 2 for full."""
+        return DUPLEX.get(self._text("duplex"))
+
+    def up(self) -> int | None:
+        """Has an administrator switched it on? 1 or 0."""
+        flags = self._number("flags")
+        return None if flags is None else flags & UP
+
+    def running(self) -> int | None:
+        """Does it work? 1 or 0."""
+        up = self.up()
+        return None if up is None else int(up and self._text("operstate") in WORKING)
+
+    def wireless(self) -> int:
+        """1 or 0."""
+        return int(self._files.exists(self._directory + "wireless"))
+
+    def virtual(self) -> int:
+        """1 if there is no device behind it, else 0."""
+        return int(self._files.exists(f"sys/devices/virtual/net/{self._name}"))
+
+
+U32: Final = ValueType.U32
+
+
+def declare_links(cluster: Cluster, interfaces: Indom, files: Files, names: Callable[[Any], Sequence[str]]) -> None:
+    """The attributes of network.interface; ``names`` takes the interfaces from the cluster's snapshot."""
+
+    def each(read: Callable[[Link], int | float | None]) -> Callable[[object], list[int | float | None]]:
+        return lambda snapshot: [read(Link(files, name)) for name in names(snapshot)]
+
+    instant = partial(cluster.metric, indom=interfaces)
+    instant("network.interface.mtu", 21, U32, each(Link.mtu), units=BYTE, help_="Size of the largest packet")
+    up = "Is the interface switched on? 1 yes, 0 no"
+    instant("network.interface.up", 25, U32, each(Link.up), help_=up)
+    instant("network.interface.running", 26, U32, each(Link.running), help_=RUNNING_HELP)
+    constant = partial(instant, sem=Semantics.DISCRETE)
+    mbyte_s = Units(space=1, time=-1, scale_space=MBYTE.scale_space, scale_time=SEC.scale_time)
+    constant("network.interface.speed", 22, ValueType.FLOAT, each(Link.speed), units=mbyte_s, help_=SPEED_HELP)
+    byte_s = Units(space=1, time=-1, scale_time=SEC.scale_time)
+    rate = "Line speed, in bytes a second"
+    constant("network.interface.baudrate", 23, ValueType.U64, each(Link.baudrate), units=byte_s, help_=rate)
+    constant("network.interface.duplex", 24, U32, each(Link.duplex), help_="Duplex: 1 half, 2 full")
+    constant("network.interface.wireless", 28, U32, each(Link.wireless), help_="Is it a radio interface? 1 yes, 0 no")
+    constant("network.interface.type", 29, U32, each(Link.type), help_=TYPE_HELP)
+    virtual = "Is it made by software alone? 1 yes, 0 no"
+    constant("network.interface.virtual", 30, U32, each(Link.virtual), help_=virtual)

@@ -1,0 +1,20 @@
+"""The processors: the one instance domain that several files describe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pypcp.pmda.agent import Agent
+from pypcp.pmda.indom import Indom
+
+HELP = "Processors\nThose that are online; an instance's number is the kernel's number of the processor."
+
+
+def processors(agent: Agent) -> Indom:
+    """Declare the instance domain."""
+    return agent.indom(0, help_=HELP)
+
+
+def online(cpus: Indom, names: Sequence[str]) -> None:
+    """These (``cpu0``, ``cpu1``, ...) are online now, in the order of the columns that follow."""
+    cpus.replace(names, [int(name[3:]) for name in names])

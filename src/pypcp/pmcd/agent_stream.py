@@ -89,19 +89,17 @@ class AgentStream(asyncio.Protocol):
         self._current: Exchange | None = None
         self._profile: tuple[int, Profile] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._first: asyncio.Future[bytes] | None = None
+        self._first: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._write: Callable[[bytes], None] = _not_connected
+        self._transports: list[asyncio.BaseTransport] = []
 
-    # The transport's side. A socket has one transport, a pair of pipes two: the one that writes is set last.
+    # The transport's side. A socket has one transport, a pair of pipes two.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport that writes."""
-        if isinstance(transport, asyncio.WriteTransport):
-            self.writes_to(transport)
-
-    def writes_to(self, transport: asyncio.WriteTransport) -> None:
-        """Write there from now on."""
-        self._write = transport.write
+        """Take the transport that writes, and keep each to be closed at the end."""
+        self._transports.append(transport)
+        if hasattr(transport, "write"):
+            self._write = transport.write
 
     def data_received(self, data: bytes) -> None:
         """Take whole PDUs: replies in their order, and an agent's word that it is ready."""
@@ -125,9 +123,12 @@ class AgentStream(asyncio.Protocol):
             return
         self._stop_timer()
         self._write = _not_connected
+        for transport in self._transports:
+            transport.close()
         current, self._current = self._current, None
-        if self._first is not None and not self._first.done():
+        if not self._first.done():
             self._first.set_exception(ProtocolError(why))
+            self._first.exception()  # nobody may be waiting
         if current is not None:
             _fail(current, failure())
         while self._queue:
@@ -138,7 +139,6 @@ class AgentStream(asyncio.Protocol):
 
     async def first_frame(self) -> bytes:
         """The first PDU: the agent speaks first."""
-        self._first = asyncio.get_running_loop().create_future()
         return await self._first
 
     def say(self, notice: bytes) -> asyncio.Future[None] | None:
@@ -223,7 +223,7 @@ class AgentStream(asyncio.Protocol):
     # Replies
 
     def _take(self, frame: bytes) -> None:
-        if self._first is not None and not self._first.done():
+        if not self._first.done():
             self._first.set_result(frame)
         elif not self.ready:
             self._take_ready(frame)

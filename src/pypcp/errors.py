@@ -535,7 +535,10 @@ _SASL_SENTENCES = {
     -26: "user exists, but no verifier for user",
     -27: "passphrase is too weak for security policy",
     -28: "user supplied passwords are not permitted",
+    -29: "sasl_setpass needs old password in order to perform password change",
+    -30: "sasl_setpass can't store a property because of a constraint violation",
     -32: "channel binding failure",
+    -100: "error when parsing configuration file",
 }
 
 

@@ -23,7 +23,6 @@ from pypcp.pmda.segments import (
     InPlaceSegment,
     Segment,
     VariableSegment,
-    encode_values,
     segment_for,
 )
 
@@ -102,7 +101,7 @@ class SingularReader(Reader):
 class ColumnReader(Reader):
     """A metric with an instance domain, for the instances a profile wants."""
 
-    __slots__ = ("_generation", "_ids", "_indom", "_pick", "_profile")
+    __slots__ = ("_generation", "_ids", "_indom", "_loaded", "_pick", "_profile")
 
     def __init__(self, metric: Metric, profile: Profile) -> None:
         super().__init__(metric)
@@ -110,31 +109,33 @@ class ColumnReader(Reader):
         self._indom = metric.indom
         self._profile = profile.of(metric.indom.id)
         self._generation = -1
-
-    def _select(self) -> None:
-        self._generation = self._indom.generation
-        self._ids, self._pick = self._indom.select(self._profile)
-        desc = self.metric.desc
-        self._usual = segment_for(desc.pmid, desc.type, self._ids) if self._ids else None  # type: ignore[arg-type]
+        self._loaded: tuple[int, ...] = ()
 
     def _load(self, values: Any) -> bool:
         indom = self._indom
         if indom.generation != self._generation:
-            self._select()
-        column = [values.get(name) for name in indom.names] if isinstance(values, Mapping) else values
+            self._generation = indom.generation
+            self._ids, self._pick = indom.select(self._profile)
+        if isinstance(values, (list, tuple)) or not isinstance(values, Mapping):  # the first question is cheap
+            column = values
+        else:
+            column = [values.get(name) for name in indom.names]
         if len(column) != len(indom):
             raise ValueError(f"{len(column)} values for {len(indom)} instances of {indom.id}")
         if self._pick is not None:
             column = self._pick(column)
-        return self._load_some(column) if None in column else self._load_usual(column)
+        if None not in column:
+            return self._load_for(self._ids, column)
+        having = tuple([instance for instance, value in zip(self._ids, column, strict=True) if value is not None])
+        return self._load_for(having, [value for value in column if value is not None])
 
-    def _load_some(self, column: Sequence[Any]) -> bool:
-        """Some instances have no value now: a segment of its own for the others."""
-        desc = self.metric.desc
-        have = [(instance, value) for instance, value in zip(self._ids, column, strict=True) if value is not None]
-        ids, values = [each[0] for each in have], [each[1] for each in have]
-        self.segment = encode_values(desc.pmid, desc.type, ids, values)  # type: ignore[arg-type]
-        return True
+    def _load_for(self, ids: tuple[int, ...], values: Sequence[Any]) -> bool:
+        """Load a segment for ``ids``: the one of last time, as long as the same instances have values."""
+        if ids is not self._loaded and ids != self._loaded:
+            desc = self.metric.desc
+            self._usual = segment_for(desc.pmid, desc.type, ids) if ids else None  # type: ignore[arg-type]
+            self._loaded = ids
+        return self._load_usual(values)
 
 
 def reader_for(metric: Metric, profile: Profile) -> Reader:

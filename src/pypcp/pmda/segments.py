@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pypcp.model.values import Value, ValueType
+from pypcp.model.values import ValueType
 from pypcp.wire.columns import (
     IN_PLACE_TYPES,
     PAIR_SIZE,
@@ -157,15 +157,6 @@ def segment_for(
     if type_ in _BLOCK_DATA:
         return VariableSegment(pmid, type_, instances)
     return BlockSegment(pmid, type_, instances)
-
-
-def encode_values(pmid: int, type_: ValueType, instances: Sequence[int], values: Sequence[Value]) -> Segment:
-    """A loaded segment for this one fetch; ``ENCODING_ERRORS``."""
-    if not instances:
-        return EmptySegment(pmid, 0)
-    segment = segment_for(pmid, type_, instances)
-    segment.load(values)
-    return segment
 
 
 @dataclass(slots=True, eq=False)

@@ -5,7 +5,6 @@ A file that a kernel does not have reads as empty, so that its metrics have no v
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -75,10 +74,11 @@ class Files:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._prefix = f"{root}/".replace("//", "/")
 
     def open(self, path: str) -> Source:
         """A file to be read at every fetch."""
-        return Source(str(self.root / path))
+        return Source(self._prefix + path)
 
     def parsed(self, path: str, parse: Callable[[bytes], Parsed]) -> Callable[[], Parsed]:
         """The refresh of a cluster: ``parse`` on the file as it is then."""
@@ -91,24 +91,24 @@ class Files:
         Empty where there is none, and where the kernel has no answer now: the speed of an interface that is down.
         """
         try:
-            descriptor = os.open(self.root / path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(self._prefix + path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return b""
         try:
-            with contextlib.suppress(OSError):
-                return os.read(descriptor, FIRST_SIZE).strip()
+            return os.read(descriptor, FIRST_SIZE).strip()
+        except OSError:
             return b""
         finally:
             os.close(descriptor)
 
     def exists(self, path: str) -> bool:
         """Is there such a file or directory?"""
-        return (self.root / path).exists()
+        return os.path.exists(self._prefix + path)
 
     def list_directory(self, path: str) -> list[str]:
         """The names in a directory, sorted; none where there is no such directory."""
         try:
-            return sorted(os.listdir(self.root / path))
+            return sorted(os.listdir(self._prefix + path))
         except (FileNotFoundError, NotADirectoryError):
             return []
 

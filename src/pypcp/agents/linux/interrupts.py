@@ -42,9 +42,9 @@ class Interrupts:
         """Each interrupt's count, added up over the processors."""
         return list(map(sum, self._counts))
 
-    def by_cpu(self) -> list[int]:
+    def by_cpu(self) -> dict[str, int]:
         """Each processor's count, added up over the interrupts."""
-        return list(map(sum, zip(*self._counts, strict=True)))
+        return dict(zip(self.cpus, map(sum, zip(*self._counts, strict=True)), strict=True)) if self.names else {}
 
     def each(self) -> list[int]:
         """All counts, in the order of :meth:`pairs`."""
@@ -77,7 +77,7 @@ def parse_interrupts(text: bytes) -> Interrupts:
 
 
 def follow(kinds: Indom, pairs: Indom, cpus: Indom, read: Callable[[], Interrupts]) -> Callable[[], Interrupts]:
-    """The refresh that reads the file and keeps three instance domains at what it lists."""
+    """The refresh that reads the file and keeps its two instance domains at what it lists."""
     shape: list[object] = []
 
     def refresh() -> Interrupts:
@@ -86,7 +86,8 @@ def follow(kinds: Indom, pairs: Indom, cpus: Indom, read: Callable[[], Interrupt
             shape[:] = [now.names, now.cpus]
             kinds.replace(now.names)
             pairs.replace(now.pairs())
-        online(cpus, now.cpus)
+        if not len(cpus):
+            online(cpus, now.cpus)
         return now
 
     return refresh

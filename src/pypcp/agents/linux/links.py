@@ -5,8 +5,9 @@ Only what a fetch asks for is read, an attribute at a time: some drivers take lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
+from functools import cached_property, partial
+from operator import attrgetter
 from typing import Any, Final
 
 from pypcp.agents.linux.files import Files
@@ -36,17 +37,25 @@ TYPE_HELP: Final = """Kind of link: a number of ARPHRD_*
 
 
 class Link:
-    """One interface's attributes; None where the kernel has no answer."""
+    """One interface's attributes; None where the kernel has no answer.
 
-    __slots__ = ("_directory", "_files", "_name")
+    Each is read when it is first asked for, and again after :meth:`forget`, but for those that never change.
+    """
 
     def __init__(self, files: Files, name: str) -> None:
         self._files = files
         self._name = name
-        self._directory = f"sys/class/net/{name}/"
+        self._texts: dict[str, bytes] = {}
+
+    def forget(self) -> None:
+        """Attributes that can change may have changed."""
+        self._texts.clear()
 
     def _text(self, attribute: str) -> bytes:
-        return self._files.read_once(self._directory + attribute)
+        found = self._texts.get(attribute)
+        if found is None:
+            found = self._texts[attribute] = self._files.read_once(f"sys/class/net/{self._name}/{attribute}")
+        return found
 
     def _number(self, attribute: str) -> int | None:
         text = self._text(attribute)
@@ -55,10 +64,6 @@ class Link:
     def mtu(self) -> int | None:
         """Bytes of the largest packet."""
         return self._number("mtu")
-
-    def type(self) -> int | None:
-        """A number of ARPHRD_*."""
-        return self._number("type")
 
     def baudrate(self) -> int | None:
         """Bytes a second."""
@@ -84,10 +89,17 @@ class Link:
         up = self.up()
         return None if up is None else int(up and self._text("operstate") in WORKING)
 
+    @cached_property
+    def type(self) -> int | None:
+        """A number of ARPHRD_*."""
+        return self._number("type")
+
+    @cached_property
     def wireless(self) -> int:
         """1 or 0."""
-        return int(self._files.exists(self._directory + "wireless"))
+        return int(self._files.exists(f"sys/class/net/{self._name}/wireless"))
 
+    @cached_property
     def virtual(self) -> int:
         """1 if there is no device behind it, else 0."""
         return int(self._files.exists(f"sys/devices/virtual/net/{self._name}"))
@@ -96,25 +108,34 @@ class Link:
 U32: Final = ValueType.U32
 
 
-def declare_links(cluster: Cluster, interfaces: Indom, files: Files, names: Callable[[Any], Sequence[str]]) -> None:
-    """The attributes of network.interface; ``names`` takes the interfaces from the cluster's snapshot."""
+Read = Callable[[Link], int | float | None]
 
-    def each(read: Callable[[Link], int | float | None]) -> Callable[[object], list[int | float | None]]:
-        return lambda snapshot: [read(Link(files, name)) for name in names(snapshot)]
 
+def _each(read: Read) -> Callable[[Any], list[int | float | None]]:
+    return lambda snapshot: [read(link) for link in snapshot.links]
+
+
+def declare_links(cluster: Cluster, interfaces: Indom) -> None:
+    """The attributes of network.interface, for a cluster whose snapshot has ``links``, one an interface."""
     instant = partial(cluster.metric, indom=interfaces)
-    instant("network.interface.mtu", 21, U32, each(Link.mtu), units=BYTE, help_="Size of the largest packet")
+    instant("network.interface.mtu", 21, U32, _each(Link.mtu), units=BYTE, help_="Size of the largest packet")
     up = "Is the interface switched on? 1 yes, 0 no"
-    instant("network.interface.up", 25, U32, each(Link.up), help_=up)
-    instant("network.interface.running", 26, U32, each(Link.running), help_=RUNNING_HELP)
+    instant("network.interface.up", 25, U32, _each(Link.up), help_=up)
+    instant("network.interface.running", 26, U32, _each(Link.running), help_=RUNNING_HELP)
     constant = partial(instant, sem=Semantics.DISCRETE)
     mbyte_s = Units(space=1, time=-1, scale_space=MBYTE.scale_space, scale_time=SEC.scale_time)
-    constant("network.interface.speed", 22, ValueType.FLOAT, each(Link.speed), units=mbyte_s, help_=SPEED_HELP)
+    constant("network.interface.speed", 22, ValueType.FLOAT, _each(Link.speed), units=mbyte_s, help_=SPEED_HELP)
     byte_s = Units(space=1, time=-1, scale_time=SEC.scale_time)
     rate = "Line speed, in bytes a second"
-    constant("network.interface.baudrate", 23, ValueType.U64, each(Link.baudrate), units=byte_s, help_=rate)
-    constant("network.interface.duplex", 24, U32, each(Link.duplex), help_="Duplex: 1 half, 2 full")
-    constant("network.interface.wireless", 28, U32, each(Link.wireless), help_="Is it a radio interface? 1 yes, 0 no")
-    constant("network.interface.type", 29, U32, each(Link.type), help_=TYPE_HELP)
+    constant("network.interface.baudrate", 23, ValueType.U64, _each(Link.baudrate), units=byte_s, help_=rate)
+    constant("network.interface.duplex", 24, U32, _each(Link.duplex), help_="Duplex: 1 half, 2 full")
+    constant(
+        "network.interface.wireless",
+        28,
+        U32,
+        _each(attrgetter("wireless")),
+        help_="Is it a radio interface? 1 yes, 0 no",
+    )
+    constant("network.interface.type", 29, U32, _each(attrgetter("type")), help_=TYPE_HELP)
     virtual = "Is it made by software alone? 1 yes, 0 no"
-    constant("network.interface.virtual", 30, U32, each(Link.virtual), help_=virtual)
+    constant("network.interface.virtual", 30, U32, _each(attrgetter("virtual")), help_=virtual)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 from pypcp.agents.linux.files import Files
-from pypcp.agents.linux.links import declare_links
+from pypcp.agents.linux.links import Link, declare_links
 from pypcp.agents.linux.table import Table
 from pypcp.model.units import BYTE, COUNT
 from pypcp.model.values import Semantics, ValueType
@@ -52,6 +52,7 @@ class Netdev:
 
     names: list[str]
     counts: Table
+    links: list[Link] = field(default_factory=list)
 
 
 def parse_netdev(text: bytes) -> Netdev:
@@ -70,9 +71,16 @@ def declare(agent: Agent, files: Files) -> None:
     interfaces = agent.indom(3, persistent=True, help_="Network interfaces")
     read = files.parsed("proc/net/dev", parse_netdev)
 
+    links: list[Link] = []
+
     def refresh() -> Netdev:
         now = read()
-        interfaces.replace(now.names)
+        if now.names != list(interfaces.names):
+            interfaces.replace(now.names)
+            links[:] = [Link(files, name) for name in now.names]
+        for link in links:
+            link.forget()
+        now.links = links
         return now
 
     cluster = agent.cluster(3, refresh)
@@ -81,7 +89,7 @@ def declare(agent: Agent, files: Files) -> None:
         counter(f"network.interface.{name}", item, read=_counts(item), units=units, help_=help_)
     for item, name, columns, help_, units in TOTALS:
         counter(f"network.interface.{name}", item, read=_counts(*columns), units=units, help_=help_)
-    declare_links(cluster, interfaces, files, lambda now: now.names)
+    declare_links(cluster, interfaces)
     number = "Network interfaces, those that are down included"
     discrete = Semantics.DISCRETE
     cluster.metric("hinv.ninterface", 27, ValueType.U32, lambda now: len(now.names), sem=discrete, help_=number)

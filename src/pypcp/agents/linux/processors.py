@@ -1,4 +1,8 @@
-"""The processors: the one instance domain that several files describe."""
+"""The processors: the one instance domain that several files describe.
+
+/proc/stat says which there are. The others may name more (a container can have a /proc/stat of its own) or none, so
+their values go by the names, not by the order.
+"""
 
 from __future__ import annotations
 
@@ -16,5 +20,5 @@ def processors(agent: Agent) -> Indom:
 
 
 def online(cpus: Indom, names: Sequence[str]) -> None:
-    """These (``cpu0``, ``cpu1``, ...) are online now, in the order of the columns that follow."""
+    """These (``cpu0``, ``cpu1``, ...) are online now."""
     cpus.replace(names, [int(name[3:]) for name in names])

@@ -80,6 +80,7 @@ class Calls:
     instance_name = call(metadata.instance_name)
     lookup_text = call(metadata.lookup_text)
     lookup_indom_text = call(metadata.lookup_indom_text)
+    indom_labels = call(label_calls.indom_labels)
     labels = call(label_calls.labels)
     metric_labels = call(label_calls.metric_labels)
     fetch = call(values.fetch)

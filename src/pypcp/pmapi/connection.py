@@ -80,10 +80,10 @@ class Backoff:
 def wishes_of(spec: HostSpec, endpoint: object, container: str, environment: Mapping[str, str] = os.environ) -> Wishes:
     """What a host specification, and ``PCP_SECURE_SOCKETS`` and ``PCP_CONTAINER``, ask for. See: pmNewContext(3)."""
     told = dict(spec.attributes)
-    credentials = Credentials(*(told.get(name, "") for name in _CREDENTIALS))
+    username, password, method, authname = (told.get(name, "") for name in _CREDENTIALS)
     return Wishes(
         security=_security(spec, environment),
-        credentials=credentials if told.keys() & set(_CREDENTIALS) else None,
+        credentials=Credentials(username, password, method, authname) if told.keys() & set(_CREDENTIALS) else None,
         container=container or told.get("container") or environment.get("PCP_CONTAINER", ""),
         local=spec.transport != "tcp" or "localhost" in spec.host,
         unix=isinstance(endpoint, UnixEndpoint),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import struct
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pypcp.errors import PcpError
@@ -75,19 +75,38 @@ def events_summary(events: EventArray) -> str:
     """How many records, and from when to when: ``2 event records timestamps A...B``."""
     records = events.records
     text = f"{len(records)} event record{'' if len(records) == 1 else 's'}"
-    if missed := sum(record.missed for record in records):
-        text += f" ({missed} missed)"
     if len(records) == 1:
-        text += f" timestamp {stamp(records[0].time_ns, highres=events.highres)}"
-    elif records:
-        first, last = (stamp(records[at].time_ns, highres=events.highres) for at in (0, -1))
-        text += f" timestamps {first}...{last}"
-    return text
+        return text + f" timestamp {stamp(records[0].time_ns, highres=events.highres)}"
+    if not records:
+        return text
+    missed, end = _walk_like_stock(records)
+    first, last = (stamp(records[at].time_ns, highres=events.highres) for at in (0, end))
+    return text + (f" ({missed} missed)" if missed else "") + f" timestamps {first}...{last}"
+
+
+def _walk_like_stock(records: Sequence[EventRecord]) -> tuple[int, int]:
+    """How many records were missed and which is the last one, as stock counts.
+
+    On its way to the last record it makes one step for each of those before, but does not get past one that stands for
+    missed records: it counts that again and again instead.
+    """
+    at = missed = 0
+    for _ in records[1:]:
+        if is_missed(records[at]):
+            missed += records[at].missed
+        else:
+            at += 1
+    return missed, at
+
+
+def is_missed(record: EventRecord) -> bool:
+    """Does the record stand for others that were lost?"""
+    return bool(record.flags & EventFlags.MISSED)
 
 
 def event_flags(record: EventRecord) -> str:
     """The flags of a record, ``0x1a (start,id,parent)``. See: pmEventFlagsStr(3)."""
-    if record.flags & EventFlags.MISSED:
+    if is_missed(record):
         return f"0x{int(record.flags):x} (missed)"
     names = [name for flag, name in _FLAG_NAMES if record.flags & flag]
     return f"0x{int(record.flags):x}" + (f" ({','.join(names)})" if names else "")
@@ -144,9 +163,8 @@ def labels_text(labels: Labels, *, optional: bool = True) -> str:
     return "{" + ",".join(kept) + "}"
 
 
-def instance_text(instance: int, names: Mapping[int, str]) -> str:
+def instance_text(instance: int, name: str | None) -> str:
     """``[1 or "1 minute"]``, or just the number where nobody knows the name."""
-    name = names.get(instance)
     return f"[{instance}]" if name is None else f'[{instance} or "{name}"]'
 
 
@@ -185,20 +203,11 @@ def json_error(error: PcpError) -> dict[str, object]:
     return {"code": error.code, "message": error.sentence}
 
 
-def json_values(value_set: ValueSet, names: Mapping[int, str]) -> dict[str, object]:
+def json_values(value_set: ValueSet, name_of: Callable[[int], str | None]) -> dict[str, object]:
     """A value set as JSON data: ``error``, or ``value``, or ``instances`` with id, name and value each."""
     if value_set.error is not None:
         return {"error": json_error(value_set.error)}
     if list(value_set.instances) == [IN_NULL]:
         return {"value": json_value(value_set.values[0])}
     pairs = zip(value_set.instances, value_set.values, strict=True)
-    return {"instances": [_json_instance(instance, names) | {"value": json_value(value)} for instance, value in pairs]}
-
-
-def _json_instance(instance: int, names: Mapping[int, str]) -> dict[str, object]:
-    return {"id": instance, "name": names.get(instance)}
-
-
-def json_instances(instances: Iterable[int], names: Mapping[int, str]) -> Sequence[dict[str, object]]:
-    """Instances as JSON data: id and name."""
-    return [_json_instance(instance, names) for instance in instances]
+    return {"instances": [{"id": i, "name": name_of(i), "value": json_value(value)} for i, value in pairs]}

@@ -6,13 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pypcp.errors import NoLabels, RemoteProtocolError
+from pypcp.errors import NoLabels, PcpError, RemoteProtocolError
 from pypcp.model.desc import Desc
-from pypcp.model.ids import IN_NULL, PM_INDOM_NULL, Pmid
+from pypcp.model.ids import IN_NULL, PM_INDOM_NULL, InDom, Pmid
 from pypcp.model.labels import LEVELS, LabelSet, LabelType
 from pypcp.pmapi.operations.names import lookup_name
 from pypcp.pmapi.operations.state import ContextState
-from pypcp.pmapi.operations.steps import Operation, ask
+from pypcp.pmapi.operations.steps import Operation, answered, ask
 from pypcp.pmapi.operations.values import fetch, tell_profile
 from pypcp.wire.label import LabelReply, LabelRequest
 from pypcp.wire.pdu import Feature
@@ -101,19 +101,44 @@ def read_labels(label_set: LabelSet) -> Labels:
 
 
 def metric_labels(state: ContextState, desc: Desc) -> Operation[MetricLabels]:
-    """Every label of a metric and of its instances that the profile lets in. See: pmLookupLabels(3)."""
-    pmid = Pmid(desc.pmid)
+    """Every label of a metric and of its instances that the profile lets in.
+
+    A level that cannot be had counts as empty. See: pmLookupLabels(3).
+    """
     idents = {
         LabelType.CONTEXT: _NO_IDENT,
-        LabelType.DOMAIN: pmid.domain,
+        LabelType.DOMAIN: Pmid(desc.pmid).domain,
         LabelType.INDOM: desc.indom,
         LabelType.CLUSTER: desc.pmid,
         LabelType.ITEM: desc.pmid,
     }
-    levels: dict[LabelType, Labels] = {}
-    for level, ident in idents.items():
-        if level is not LabelType.INDOM or desc.indom != PM_INDOM_NULL:
-            levels[level] = (yield from labels(state, level, ident)).get(IN_NULL, {})
+    levels = yield from _levels(state, idents)
     if desc.indom == PM_INDOM_NULL:
         return MetricLabels(levels)
-    return MetricLabels(levels, (yield from labels(state, LabelType.INSTANCES, desc.indom)))
+    return MetricLabels(levels, (yield from _level(state, LabelType.INSTANCES, desc.indom)))
+
+
+def indom_labels(state: ContextState, indom: int) -> Operation[MetricLabels]:
+    """The labels of an instance domain, and of what it belongs to; otherwise as ``metric_labels``."""
+    idents = {
+        LabelType.CONTEXT: _NO_IDENT,
+        LabelType.DOMAIN: InDom(indom).domain,
+        LabelType.INDOM: indom,
+    }
+    return MetricLabels((yield from _levels(state, idents)))
+
+
+def _levels(state: ContextState, idents: Mapping[LabelType, int]) -> Operation[dict[LabelType, Labels]]:
+    levels: dict[LabelType, Labels] = {}
+    for level, ident in idents.items():
+        if level is LabelType.CONTEXT or ident != PM_INDOM_NULL:
+            levels[level] = (yield from _level(state, level, ident)).get(IN_NULL, {})
+    return levels
+
+
+def _level(state: ContextState, level: LabelType, ident: int) -> Operation[dict[int, Labels]]:
+    try:
+        return (yield from labels(state, level, ident))
+    except PcpError as error:
+        answered(error)
+        return {}

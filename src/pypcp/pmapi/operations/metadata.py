@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from pypcp.errors import AgentError, MetadataError, PcpError, RemoteProtocolError, TooFew, UnknownInDom, UnknownPmid
+from pypcp.errors import PcpError, RemoteProtocolError, TooFew, UnknownInDom, UnknownPmid
 from pypcp.model.desc import Desc
 from pypcp.model.ids import IN_NULL, PM_INDOM_NULL
 from pypcp.pmapi.operations.state import ContextState
-from pypcp.pmapi.operations.steps import Operation, ask
+from pypcp.pmapi.operations.steps import Operation, answered, ask
 from pypcp.wire.desc import DescIds, DescReply, DescRequest, Descs
 from pypcp.wire.instance import InstanceReply, InstanceRequest
 from pypcp.wire.pdu import Feature
@@ -61,14 +61,14 @@ def _learn_one_by_one(state: ContextState, pmids: Sequence[int]) -> Operation[di
     for pmid in pmids:
         try:
             yield from lookup_desc(state, pmid)
-        except (MetadataError, AgentError) as error:
-            failed[pmid] = error
+        except PcpError as error:
+            failed[pmid] = answered(error)
     return failed
 
 
 def instances(state: ContextState, indom: int) -> Operation[dict[int, str]]:
     """The instances of a domain, by identifier, in the agent's order. Raises ``UnknownInDom``. See: pmGetInDom(3)."""
-    reply = yield from _ask_for_instances(state, InstanceRequest(_real(indom), sender=state.handle))
+    reply = yield from ask(InstanceRequest(_real(indom), sender=state.handle), InstanceReply)
     # A domain of one instance that is -1, or has no name, looks like an answer to half a question.
     return dict(zip(reply.instances or [IN_NULL], reply.names or [""], strict=True)) if _counted(reply) else {}
 
@@ -82,13 +82,13 @@ def lookup_instance(state: ContextState, indom: int, name: str) -> Operation[int
 
     See: pmLookupInDom(3).
     """
-    reply = yield from _ask_for_instances(state, InstanceRequest(_real(indom), IN_NULL, name, sender=state.handle))
+    reply = yield from ask(InstanceRequest(_real(indom), IN_NULL, name, sender=state.handle), InstanceReply)
     return _only(reply.instances)
 
 
 def instance_name(state: ContextState, indom: int, instance: int) -> Operation[str]:
     """The name of an instance. Raises ``UnknownInstance``. See: pmNameInDom(3)."""
-    reply = yield from _ask_for_instances(state, InstanceRequest(_real(indom), instance, sender=state.handle))
+    reply = yield from ask(InstanceRequest(_real(indom), instance, sender=state.handle), InstanceReply)
     return _only(reply.names)
 
 
@@ -102,13 +102,6 @@ def _real(indom: int) -> int:
     if indom == PM_INDOM_NULL:
         raise UnknownInDom("a singular metric has no instances")
     return indom
-
-
-def _ask_for_instances(state: ContextState, request: InstanceRequest) -> Operation[InstanceReply]:
-    reply = yield from ask(request, InstanceReply)
-    if reply.indom != request.indom:
-        raise RemoteProtocolError("the instances of another domain than asked for")
-    return reply
 
 
 def lookup_text(state: ContextState, pmid: int, *, oneline: bool = False) -> Operation[str]:
@@ -128,8 +121,8 @@ def _text(state: ContextState, ident: int, of: TextKind, *, oneline: bool) -> Op
     if not oneline:
         try:
             reply = yield from ask(TextRequest(ident, of | TextKind.HELP, sender=state.handle), TextReply)
-        except (MetadataError, AgentError):
-            pass  # The summary is asked for instead, and fails with the error that counts.
+        except PcpError as error:
+            answered(error)  # The summary is asked for instead, and fails with the error that counts.
         else:
             if reply.text:
                 return reply.text

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from pypcp.errors import (
-    AgentError,
-    MetadataError,
     NoPmns,
     PcpError,
     RemoteProtocolError,
@@ -17,7 +15,7 @@ from pypcp.errors import (
 )
 from pypcp.model.ids import PM_ID_NULL, Pmid
 from pypcp.pmapi.operations.state import ContextState
-from pypcp.pmapi.operations.steps import Ask, Operation, ask, fitting
+from pypcp.pmapi.operations.steps import Ask, Operation, answered, ask, fitting
 from pypcp.wire.buffer import pad4, to_bytes
 from pypcp.wire.pdu import Pdu
 from pypcp.wire.pmns import PmnsChild, PmnsIds, PmnsNames, PmnsTraverse
@@ -65,10 +63,10 @@ def lookup_names(state: ContextState, names: Sequence[str]) -> Operation[list[Pm
 def _lookup_piece(state: ContextState, names: Sequence[str]) -> Operation[list[Pmid | PcpError]]:
     try:
         reply = yield from ask(PmnsNames(names, sender=state.handle), PmnsIds)
-    except (MetadataError, AgentError) as error:
+    except PcpError as error:
         if len(names) > 1:
             raise
-        return [error]
+        return [answered(error)]
     if len(reply.pmids) != len(names):
         raise RemoteProtocolError(f"{len(reply.pmids)} identifiers in answer to {len(names)} names")
     if reply.status < 0:

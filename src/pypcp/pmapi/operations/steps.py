@@ -6,7 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pypcp.errors import RemoteProtocolError, from_code
+from pypcp.errors import ChannelClosed, PcpError, RemoteProtocolError, RequestTimeout, TlsError, from_code
 from pypcp.wire.handshake import Error
 from pypcp.wire.pdu import Pdu
 
@@ -37,6 +37,8 @@ class StartTls:
 
 Step = Ask | Tell | Receive | StartTls
 
+_CONVERSATION_FAILED = (ChannelClosed, RemoteProtocolError, RequestTimeout, TlsError)
+
 _T = TypeVar("_T")
 _Reply = TypeVar("_Reply", bound=Pdu)
 
@@ -65,3 +67,10 @@ def fitting(reply: Pdu | None, expected: type[_Reply]) -> _Reply:
     if isinstance(reply, expected):
         return reply
     raise RemoteProtocolError(f"pmcd answered with {type(reply).__name__} where {expected.__name__} is due")
+
+
+def answered(error: PcpError) -> PcpError:
+    """The error, if it is pmcd's answer to one request; raised again, if it says that the conversation failed."""
+    if isinstance(error, _CONVERSATION_FAILED):
+        raise error
+    return error

@@ -6,9 +6,11 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
+from pypcp.errors import PcpError
+from pypcp.ipc.configuration import ConfigurationError
 from pypcp.ipc.peercred import peer_credentials
 from pypcp.model.labels import LabelSet, LabelType
 from pypcp.pmcd.agent_keeper import AgentKeeper
@@ -20,70 +22,121 @@ from pypcp.pmcd.options import Options
 from pypcp.pmcd.plan import PlanCache
 from pypcp.pmcd.router import LocalRoute, Route, Router, merged_names
 from pypcp.pmcd.selfmetrics import self_agent
+from pypcp.pmcd.sources import Sources
 from pypcp.pmcd.statistics import Statistics
 from pypcp.pmda.interface import AgentInterface, Client
-from pypcp.pmns.tree import Tree
 from pypcp.wire.label import label_set
-from pypcp.wire.pdu import Feature
+from pypcp.wire.pdu import Feature, StateChange
 
 log = logging.getLogger(__name__)
 
 _BACKLOG = 512
+_CHECK_S = 1.0
+
+
+def _changes(started: Collection[AgentSpec], dropped: Collection[Route]) -> StateChange:
+    added = StateChange.ADD_AGENT | StateChange.RESTART_AGENT if started else StateChange.NO_CHANGE
+    return added | (StateChange.DROP_AGENT if dropped else StateChange.NO_CHANGE)
 
 
 class Daemon:
     """One collector.
 
-    ``agents`` answer in this process, ``specs`` are agents of a configuration, ``names`` is a name space read from a
-    file. ``state`` is where agents in this process keep their instance numbers, ``directory`` where others are started.
+    ``agents`` answer in this process; ``sources`` are the files that name the others, the name space and who may do
+    what. ``state`` is where agents in this process keep their instance numbers, ``directory`` where others are started.
+    ``OSError``, ``ConfigurationError``, ``PmnsError``: the files are not to be used.
     """
 
     def __init__(
         self,
         options: Options,
         agents: Iterable[AgentInterface] = (),
-        specs: Sequence[AgentSpec] = (),
-        names: Tree | None = None,
+        sources: Sources | None = None,
         *,
         state: Path | None = None,
         directory: Path | None = None,
     ) -> None:
         self.options = options
+        self.sources = sources if sources is not None else Sources()
         self.limits = options.limits
         self.statistics = Statistics()
         self.features = Feature.LABELS | Feature.HIGHRES | Feature.DESCS
         self.clients = ClientTable()
+        self.running = False
+        self.told_to_reload = asyncio.Event()
+        self._checked = 0.0
         self.router: Router
         self.plans: PlanCache
         self._moment: object = None
-        self._specs = specs
-        self._static = names or Tree()
+        self._configuration = self.sources.read_configuration()
+        self._static = self.sources.read_names()
         self._own: dict[str, Route] = {each.name: LocalRoute(each) for each in (self_agent(self), *agents)}
         self._maker = AgentMaker(self, self._own, state, directory)
-        self._route(list(self._own.values()))
+        self._configured: dict[AgentSpec, Route] = {}
+        self._route()
 
-    def _route(self, routes: Sequence[Route]) -> None:
-        """Answer by these routes from now on."""
-        here = [route.agent for route in routes if isinstance(route, LocalRoute)]
-        self.router = Router(routes, merged_names(self._static, here))
+    def _route(self) -> None:
+        """Answer by the routes there are now; what was worked out from others is forgotten."""
+        routes = {route.domain: route for route in (*self._own.values(), *self._configured.values())}
+        here = [route.agent for route in routes.values() if isinstance(route, LocalRoute)]
+        self.router = Router(routes.values(), merged_names(self._static, here))
         self.plans = PlanCache(self.router, self.limits.reply_bytes, self.limits.plan_cache_bytes)
 
     # Agents
 
     async def start_agents(self) -> None:
-        """Start the configured agents, all together, and wait until each answers or has failed to."""
-        routes = {route.domain: route for route in self._own.values()}
-        for _, route in self._maker.routes(self._specs):
-            routes[route.domain] = route
-        keepers = [route for route in routes.values() if isinstance(route, AgentKeeper)]
+        """Start the agents that the configuration names and that do not run; end those that it names no more.
+
+        Agents are started all together; returns when each answers or has failed to.
+        """
+        wanted = self._configuration.agents
+        kept = {spec: self._configured[spec] for spec in wanted if spec in self._configured}
+        dropped = [route for spec, route in self._configured.items() if spec not in kept]
+        await self._end(dropped)
+        started = dict(self._maker.routes([spec for spec in wanted if spec not in kept]))
+        keepers = [route for route in started.values() if isinstance(route, AgentKeeper)]
         if keepers:
             await asyncio.wait([keeper.settled for keeper in keepers])
-        self._route(list(routes.values()))
+        self._configured = {**kept, **started}
+        self._route()
+        if self.running:
+            self.announce(_changes(started, dropped))
 
     async def stop_agents(self) -> None:
         """End the agent processes, all together."""
-        keepers = [route for route in self.router.routes.values() if isinstance(route, AgentKeeper)]
-        await asyncio.gather(*[keeper.stop() for keeper in keepers])
+        await self._end(self._configured.values())
+
+    async def _end(self, routes: Iterable[Route]) -> None:
+        await asyncio.gather(*[route.stop() for route in routes if isinstance(route, AgentKeeper)])
+
+    def check_sources(self) -> None:
+        """Reload if a file changed; looked at when clients come, and not more often than every second."""
+        now = asyncio.get_running_loop().time()
+        if now - self._checked > _CHECK_S:
+            self._checked = now
+            if self.sources.changed():
+                self.told_to_reload.set()
+
+    async def _reload_when_told(self) -> None:
+        while True:
+            await self.told_to_reload.wait()
+            self.told_to_reload.clear()
+            await self.reload()
+
+    async def reload(self) -> None:
+        """Read the files again, as after SIGHUP. Agents that stay as they are and all clients notice nothing.
+
+        A file that is not to be used changes nothing. See: pmcd(1)
+        """
+        self.statistics.sighups += 1
+        try:
+            configuration = self.sources.read_configuration()
+            static = self.sources.read_names()
+        except (PcpError, ConfigurationError, OSError) as error:
+            log.error("nothing is changed: %s", error)
+            return
+        self._configuration, self._static = configuration, static
+        await self.start_agents()
 
     def connected(self) -> list[Client]:
         """The clients there are now."""
@@ -98,6 +151,7 @@ class Daemon:
 
     def admit(self, connection: ClientConnection, sock: socket.socket) -> None:
         """Give a new client its slot, and find out what there is to know of it."""
+        self.check_sources()
         client = connection.client
         self.clients.enter(connection)
         if sock.family == socket.AF_UNIX:
@@ -146,14 +200,17 @@ class Daemon:
         """Serve clients on listening ``sockets`` until ``stop`` is set; ``ready`` is called when they can come."""
         loop = asyncio.get_running_loop()
         servers: list[asyncio.Server] = []
+        reloading = loop.create_task(self._reload_when_told())
         try:
             await self.start_agents()
             for sock in sockets:
                 create = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
                 servers.append(await create(lambda: ClientConnection(self), sock=sock, backlog=_BACKLOG))
+            self.running = True
             ready()
             await stop.wait()
         finally:
+            reloading.cancel()
             for server in servers:
                 server.close()
             for connection in self.clients:

@@ -42,6 +42,7 @@ async def _serve(daemon: Daemon, listeners: Listeners, ready: Callable[[], None]
     running = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         running.add_signal_handler(number, stop.set)
+    running.add_signal_handler(signal.SIGHUP, daemon.told_to_reload.set)
     notifier = Notifier()
 
     def tell() -> None:

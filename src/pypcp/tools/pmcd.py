@@ -14,13 +14,11 @@ from pypcp.errors import PcpError
 from pypcp.ipc.configuration import ConfigurationError
 from pypcp.ipc.listeners import ANY_ADDRESS, Listeners
 from pypcp.ipc.paths import PMCD_SOCKET, Paths
-from pypcp.ipc.pmns_files import load_name_space
-from pypcp.pmcd import config
 from pypcp.pmcd.daemon import Daemon
 from pypcp.pmcd.limits import Limits
 from pypcp.pmcd.options import LOOPBACK, PMCD_PORT, Options
 from pypcp.pmcd.running import LOOPS, run
-from pypcp.pmns.tree import Tree
+from pypcp.pmcd.sources import Sources
 
 _USUAL: Final = Limits()
 
@@ -74,10 +72,14 @@ def _run(given: argparse.Namespace) -> None:
     paths = Paths.find()
     options = _options(given, paths)
     file = given.config or paths.config_file("pmcd/pmcd.conf", "PCP_PMCDCONF_PATH")
-    configured = config.load(file) if file is not None else config.Configuration()
+    sources = Sources(
+        configuration=file,
+        name_space=given.namespace or given.uniqnames or paths.name_space,
+        include_dirs=(paths.name_space.parent,),
+        unique_names=given.uniqnames is not None,
+    )
     with Listeners.open(addresses=options.addresses, ports=options.ports, unix_path=options.socket) as listeners:
-        daemon = Daemon(options, (), configured.agents, _name_space(given, paths), state=paths.state_dir / "instances")
-        run(daemon, listeners, given.loop, lambda: None)
+        run(Daemon(options, (), sources, state=paths.state_dir / "instances"), listeners, given.loop, lambda: None)
 
 
 def _options(given: argparse.Namespace, paths: Paths) -> Options:
@@ -97,8 +99,3 @@ def _options(given: argparse.Namespace, paths: Paths) -> Options:
             metrics=given.maxmetric,
         ),
     )
-
-
-def _name_space(given: argparse.Namespace, paths: Paths) -> Tree:
-    file = given.namespace or given.uniqnames or paths.name_space
-    return load_name_space(file, include_dirs=[paths.name_space.parent], duplicates=given.uniqnames is None)

@@ -95,8 +95,9 @@ class AsyncStream(asyncio.Protocol):
         try:
             frames = self._reader.feed(data)
         except (RemoteProtocolError, TooBig) as error:
+            transport = self._open_transport()
             self._fail(error)
-            self._open_transport().abort()
+            transport.abort()
             return
         self._frames += frames
         self._held_bytes += sum(map(len, frames))
@@ -197,23 +198,27 @@ class AsyncStream(asyncio.Protocol):
                 secured = await asyncio.get_running_loop().start_tls(
                     transport, self, context, server_side=server_side, server_hostname=server_hostname
                 )
-        except OSError as error:
+        except BaseException as error:
+            failure = (
+                stream_failure(error, self.where) if isinstance(error, OSError) else ChannelClosed(str(self.where))
+            )
+            # During the handshake the loop tells the end of the connection to its own TLS layer only.
+            self._fail(failure)
+            self._lost.set()
             transport.abort()
-            raise stream_failure(error, self.where) from error
-        if secured is None:
-            raise ChannelClosed(str(self.where))
-        self._transport = secured
+            if isinstance(error, OSError):
+                raise failure from error
+            raise
+        self._transport = cast(asyncio.Transport, secured)
 
     async def close(self) -> None:
         """Send what is queued, end the connection and wait for its end; a peer that takes nothing is cut off."""
-        if self._transport is None:
-            return
-        self._transport.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_LIMIT_S):
-                await self._lost.wait()
-        self._transport.abort()
-        await self._lost.wait()
+        for end in (self._transport.close, self._transport.abort) if self._transport else ():
+            end()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_LIMIT_S):
+                    await self._lost.wait()
+                    return
 
     async def __aenter__(self) -> Self:
         return self

@@ -61,14 +61,14 @@ def read_text(path: PathLike) -> str:
     return content.decode(errors="surrogateescape")
 
 
-_SETTING: Final = re.compile(r"\s*([\w.-]+)\s*=\s*(.*?)\s*")
+_SETTING: Final = re.compile(r"\s*([\w.-]+)\s*=\s*(.*?)(?:\s#.*)?\s*")
 _SECTION: Final = re.compile(r"\s*\[\s*([^]]*?)\s*\]\s*")
 
 
 def parse_settings(text: str, file: str) -> dict[str, dict[str, Setting]]:
     """``key = value`` lines by section; what stands before the first ``[section]`` is in the section ``""``.
 
-    ``#`` and ``;`` at the start of a line begin a comment. A key that is there twice keeps its last value.
+    ``#`` and ``;`` at the start of a line begin a comment, ``#`` after a blank too. A key that is there twice keeps its last value.
     ``ConfigurationError``: lines that are none of this.
     """
     sections: dict[str, dict[str, Setting]] = {"": {}}

@@ -1,8 +1,8 @@
 """Context labels: files, host, client; the bytes that stock's pmcd was seen to send."""
 
-import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -109,9 +109,9 @@ def test_a_client_without_account_or_container_has_no_labels_of_them(tmp_path: P
         ('{"a": NaN}', "Out of range float"),
         ('{"a": ' + "[" * 100000 + "}", "recursion"),
         ("\0", "NUL byte"),
-        (json.dumps({f"n{i}": i for i in range(300)}), "300 labels"),
-        (json.dumps({"a": "x" * 70000}), "the limit"),
-        (json.dumps({"a": "x" * 64000}), "the limit"),
+        (json.dumps({f"n{i}": i for i in range(300)}), "300 labels .* must be below"),
+        (json.dumps({"a": "x" * 70000}), "70.* bytes, must be below"),
+        (json.dumps({"a": "x" * 64000}), "64.* bytes altogether; the limits are"),
     ],
 )
 def test_a_bad_file_is_skipped_with_its_name_and_the_reason(
@@ -120,9 +120,7 @@ def test_a_bad_file_is_skipped_with_its_name_and_the_reason(
     assert user(tmp_path, {"a": {"good": 1}, "b": content, "c": {"also": 2}}) == {"good": 1, "also": 2}
     (record,) = caplog.records
     assert f"no labels from {tmp_path}/labels/b: " in record.getMessage()
-    assert (
-        reason.lower().replace("the limit", "must be") in record.getMessage().lower() or "limits" in record.getMessage()
-    )
+    assert re.search(reason, record.getMessage(), re.IGNORECASE)
 
 
 def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
@@ -194,5 +192,4 @@ def test_the_hash_is_the_one_stock_makes(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "labels.conf").write_text("machineid_hash = sha256")
     monkeypatch.setattr("pypcp.pmcd.context_labels._MACHINE_ID", tmp_path / "id")
     found = values(ContextLabels(None, tmp_path / "labels.conf").of("vm"))
-    assert found["machineid_sha256"] == hashlib.sha256(b"3d1219c7c4c5404aaa1f6d2a48adfda4").hexdigest()
     assert found["machineid_sha256"] == "0035969ec53f6e7f0fb40f08cc9ed4783aa99c2000cf1ebe4187c10dd0d8370f"

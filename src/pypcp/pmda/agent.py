@@ -1,26 +1,23 @@
-"""An agent: its metrics, instance domains and names, and the answers to everything the daemon asks. See: PMDA(3)."""
+"""An agent: what is declared, and the answers to everything the daemon asks. See: PMDA(3)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from pypcp.errors import BadType, NoText, PermissionDenied, UnknownInDom, UnknownPmid
+from pypcp.errors import AgentNotReady, BadStore, BadType, NoText, PermissionDenied, UnknownPmid
 from pypcp.model.desc import Desc
-from pypcp.model.ids import InDom, Pmid
+from pypcp.model.ids import Pmid
 from pypcp.model.labels import LabelSet, LabelType
 from pypcp.model.profile import Profile
 from pypcp.model.values import ValueSet
+from pypcp.pmda.declarations import Declarations
 from pypcp.pmda.indom import Indom
-from pypcp.pmda.instance_cache import InstanceCache
 from pypcp.pmda.interface import Client, FetchRequest
-from pypcp.pmda.metrics import Cluster, Metric
+from pypcp.pmda.metrics import Cluster, Metric, failure_of
 from pypcp.pmda.readers import Reader, UnknownReader, reader_for
 from pypcp.pmda.segments import Fetched
-from pypcp.pmns.tree import Tree
-from pypcp.wire.label import label_set
+from pypcp.wire.result import typed
 from pypcp.wire.text import TextKind
 
 
@@ -34,65 +31,30 @@ class _Prepared:
     fetched: Fetched
 
 
-class Agent:
-    """An agent of ``domain`` (1 to 510).
+class Agent(Declarations):
+    """An agent of ``domain``: declare its metrics with what it inherits, then have it run.
 
-    ``state`` is the directory where instance ids are remembered over restarts; without it they last as long as the
-    process. Declare with :meth:`indom`, :meth:`cluster` and the cluster's ``metric``; the rest of the methods is the
-    interface the daemon asks through (:class:`pypcp.pmda.interface.AgentInterface`).
+    What is here is the interface the daemon asks through; :class:`pypcp.pmda.interface.AgentInterface` says what each
+    question means.
     """
 
-    def __init__(self, name: str, domain: int, *, help_: str = "", state: Path | None = None) -> None:
-        self.name = name
-        self.domain = domain
-        self.help = help_
-        self.names = Tree()
-        self._state = state
-        self._indoms: dict[int, Indom] = {}
-        self._metrics: dict[int, Metric] = {}
-        self._generation = 0
-
-    # Declaring
-
-    def indom(
-        self, serial: int, *, help_: str = "", fixed: Mapping[int, str] | None = None, persistent: bool = False
-    ) -> Indom:
-        """Declare an instance domain (``serial`` 0 to 4194303).
-
-        ``fixed``: ids and names that never change. ``persistent``: ids stay with their names over restarts.
-        """
-        ident = InDom.build(self.domain, serial)
-        if ident in self._indoms:
-            raise ValueError(f"instance domain {ident} is declared already")
-        keeps = self._state / str(ident) if persistent and self._state is not None else None
-        declared = Indom(ident, help_=help_, fixed=fixed, cache=InstanceCache(keeps))
-        self._indoms[ident] = declared
-        return declared
-
-    def cluster(self, number: int, refresh: Callable[[], Any] | None = None) -> Cluster:
-        """Declare metrics that ``refresh`` reads together.
-
-        ``number`` goes into their pmids and says no more: several sources of one number are a cluster each.
-        """
-        return Cluster(self.domain, number, refresh, self._add)
-
-    def _add(self, metric: Metric) -> None:
-        """Take up a metric of a cluster; ``ValueError`` when its name or pmid is taken."""
-        pmid = metric.desc.pmid
-        if pmid in self._metrics:
-            raise ValueError(f"{metric.name}: pmid {pmid} is {self._metrics[pmid].name} already")
-        self.names.insert(metric.name, pmid)
-        self._metrics[pmid] = metric
-        self._generation += 1
-
-    # Being asked
+    def _admit(self) -> None:
+        if not self.readiness.ready:
+            raise AgentNotReady(self.name)
+        if self._check is not None:
+            self._check()
 
     def fetch(self, request: FetchRequest, client: Client) -> Fetched:
+        if self._check is not None or not self.readiness.ready:
+            self._admit()
         prepared: _Prepared | None = request.prepared
-        if prepared is None or prepared.generation != self._generation:
+        if prepared is None or prepared.generation != self.registry.generation:
             prepared = request.prepared = self._prepare(request)
         for cluster in prepared.clusters:
             cluster.refresh(request.moment)
+        if prepared.generation != self.registry.generation:
+            # What was read made metrics come or go.
+            prepared = request.prepared = self._prepare(request)
         fetched = prepared.fetched
         moved = False
         for position, reader in enumerate(prepared.readers):
@@ -101,13 +63,15 @@ class Agent:
                 fetched.segments[position] = reader.segment
         if moved:
             fetched.layout = object()
+        fetched.changes = self.registry.take_changes() if self.registry.changes else 0
         return fetched
 
     def _prepare(self, request: FetchRequest) -> _Prepared:
         clusters: dict[Cluster, None] = {}
         readers: list[Reader] = []
+        metrics = self.registry.metrics
         for pmid in request.pmids:
-            metric = self._metrics.get(pmid)
+            metric = metrics.get(pmid)
             if metric is None:
                 readers.append(UnknownReader(pmid, UnknownPmid.code))
             else:
@@ -116,22 +80,16 @@ class Agent:
         refreshed = [cluster for cluster in clusters if cluster.refreshes]
         shared = all(reader.shared for reader in readers)
         fetched = Fetched([reader.segment for reader in readers], shared=shared)
-        return _Prepared(self._generation, refreshed, readers, fetched)
+        return _Prepared(self.registry.generation, refreshed, readers, fetched)
 
     def desc(self, pmid: int) -> Desc:
-        return self._metric(pmid).desc
-
-    def _metric(self, pmid: int) -> Metric:
-        metric = self._metrics.get(pmid)
-        if metric is None:
-            raise UnknownPmid(str(Pmid(pmid)))
-        return metric
+        self._admit()
+        return self.registry.metric(pmid).desc
 
     def _indom(self, indom: int) -> Indom:
         """The instance domain, as it is now: some source may have to be read for that."""
-        found = self._indoms.get(indom)
-        if found is None:
-            raise UnknownInDom(str(InDom(indom)))
+        self._admit()
+        found = self.registry.indom(indom)
         found.refresh()
         return found
 
@@ -146,41 +104,80 @@ class Agent:
         return self._indom(indom).id_of(name)
 
     def text(self, ident: int, kind: TextKind) -> str:
-        found = self._metrics.get(ident) if kind & TextKind.PMID else self._indoms.get(ident)
+        self._admit()
+        found = self.registry.metrics.get(ident) if kind & TextKind.PMID else self.registry.indoms.get(ident)
         text = "" if found is None else found.oneline if kind & TextKind.ONELINE else found.help or found.oneline
         if not text:
             raise NoText()
         return text
 
     def labels(self, ident: int, level: LabelType, profile: Profile) -> list[LabelSet]:
+        self._admit()
+        if level is LabelType.INSTANCES:
+            indom = self.registry.indoms.get(ident)
+            if indom is None:
+                return []
+            indom.refresh()
+            return indom.instance_labels(profile.of(ident))
+        found = self._labels_of(ident, level)
+        return [] if found is None else [found]
+
+    def _labels_of(self, ident: int, level: LabelType) -> LabelSet | None:
+        registry = self.registry
         if level is LabelType.DOMAIN:
-            return [label_set({"agent": self.name}, level)]
-        if level in (LabelType.CLUSTER, LabelType.ITEM, LabelType.INDOM, LabelType.INSTANCES):
-            return []
-        raise BadType(f"no labels of type {int(level)}")
+            return self._labels.set_for(level, {"agent": self.name})
+        if level is LabelType.CLUSTER:
+            return registry.labels_of(Pmid(ident).cluster).set_for(level)
+        if level not in (LabelType.ITEM, LabelType.INDOM):
+            raise BadType(f"no labels of type {int(level)}")
+        found: Metric | Indom | None
+        found = registry.metrics.get(ident) if level is LabelType.ITEM else registry.indoms.get(ident)
+        return None if found is None else found.labels.set_for(level)
 
     def store(self, value_sets: Sequence[ValueSet], client: Client) -> None:
-        for value_set in value_sets:
-            metric = self._metric(value_set.pmid)
-            if metric.store is None:
-                raise PermissionDenied(metric.name)
+        self._admit()
+        wanted = [self._to_store(value_set) for value_set in value_sets]
+        for metric, value_set in wanted:
+            assert metric.store is not None
             for instance, value in zip(value_set.instances, value_set.values, strict=True):
-                metric.store(value, instance, client)
+                try:
+                    metric.store(value, instance, client)
+                except (ValueError, TypeError) as error:
+                    raise BadStore(f"{metric.name}: {error}") from error
+                except OSError as error:
+                    raise failure_of(error) from error
+
+    def _to_store(self, value_set: ValueSet) -> tuple[Metric, ValueSet]:
+        """What is to be stored where, checked before anything is stored."""
+        metric = self.registry.metric(value_set.pmid)
+        if metric.store is None:
+            raise PermissionDenied(f"{metric.name} cannot be stored into")
+        if metric.indom is not None:
+            for instance in value_set.instances:
+                metric.indom.name_of(instance)
+        return metric, typed(value_set, metric.desc.type)
 
     def lookup_name(self, name: str) -> Pmid:
-        return self.names.lookup(name)
+        self._admit()
+        return self._names.lookup(name)
 
     def names_of(self, pmid: int) -> list[str]:
-        return self.names.names(pmid)
+        self._admit()
+        return self._names.names_of(pmid)
 
     def children(self, name: str) -> list[tuple[str, bool]]:
-        return self.names.children(name)
+        self._admit()
+        return self._names.children(name)
 
     def traverse(self, name: str) -> list[str]:
-        return [each for each, _ in self.names.traverse(name)]
+        self._admit()
+        return self._names.traverse(name)
 
     def attributes_changed(self, client: Client) -> None:
-        """Nothing: this agent reads the client's attributes when it needs them."""
+        for function in self._on_attributes:
+            function(client)
 
     def end_context(self, client: Client) -> None:
-        """Nothing: what the agent keeps about a client is in ``client.state``, which goes with it."""
+        for function in self._on_end:
+            function(client)
+        client.state.clear()

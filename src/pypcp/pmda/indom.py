@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pypcp.errors import UnknownInstance
 from pypcp.model.ids import InDom
+from pypcp.model.labels import LabelSet, LabelType
 from pypcp.model.profile import InDomProfile
 from pypcp.pmda.instance_cache import InstanceCache
+from pypcp.pmda.labels import NO_LABELS, Labels, label_set_of
+
+if TYPE_CHECKING:
+    from pypcp.pmda.metrics import Cluster
+
+LabelInstance = Callable[[str], Mapping[str, Any]]
+"""An instance's name -> its labels."""
 
 
 class Indom:
@@ -15,7 +24,8 @@ class Indom:
 
     ``names`` and ``ids`` describe the instances there are now. ``generation`` changes whenever they do. Ids are given
     out by a cache and stay with a name for good; a fixed domain has its ids from the author. ``source`` refreshes what
-    the instances are read from, for those who ask for the instances and not for values.
+    the instances are read from, for those who ask for the instances and not for values. ``members`` says which
+    instances a snapshot has.
     """
 
     def __init__(
@@ -25,16 +35,24 @@ class Indom:
         help_: str = "",
         fixed: Mapping[int, str] | None = None,
         cache: InstanceCache | None = None,
+        members: Callable[[Any], Iterable[str]] | None = None,
+        labels: Labels = NO_LABELS,
+        label_instance: LabelInstance | None = None,
     ) -> None:
         self.id = indom
         self.oneline, _, self.help = (part.strip() for part in help_.partition("\n"))
         self.cache = cache if cache is not None else InstanceCache()
+        self.labels = labels
         self.names: tuple[str, ...] = ()
         self.ids: tuple[int, ...] = ()
         self.generation = 0
         self.source: Callable[[], None] | None = None
+        self._members = members
+        self._label_instance = label_instance
+        self._labels_made: tuple[int, dict[int, LabelSet]] = (-1, {})
         self._position: dict[int, int] = {}
         self._id_of: dict[str, int] = {}
+        self._first_words: tuple[int, dict[str, int]] = (-1, {})
         if fixed:
             self._take(tuple(fixed.values()), tuple(fixed))
 
@@ -44,17 +62,31 @@ class Indom:
         ``ids``: their ids, where those follow from what the instances are; else the cache gives them.
         """
         now = tuple(names)
-        if now != self.names:
-            self._take(now, tuple(ids) if ids is not None else tuple([self.cache.id_for(name) for name in now]))
+        if now == self.names and ids is None:
+            return
+        if ids is not None:
+            self._take(now, tuple(ids))
+        else:
+            self._take(now, self.cache.replace(now))
+            self.cache.save()
 
     def _take(self, names: tuple[str, ...], ids: tuple[int, ...]) -> None:
-        self._id_of = dict(zip(names, ids, strict=True))
-        if len(self._id_of) != len(names):
+        if names == self.names and ids == self.ids:
+            return
+        if len(set(names)) != len(names):
             raise ValueError(f"instance domain {self.id}: an instance is listed twice")
+        self._id_of = dict(zip(names, ids, strict=True))
         self.names, self.ids = names, ids
         self._position = {instance: position for position, instance in enumerate(ids)}
         self.generation += 1
-        self.cache.save()
+
+    def follow(self, cluster: Cluster) -> None:
+        """Read the instances together with ``cluster``, if nothing else is said already."""
+        if self.source is None:
+            self.source = cluster.refresh
+            if self._members is not None:
+                members = self._members
+                cluster.follow(lambda snapshot: self.replace(members(snapshot)))
 
     def refresh(self) -> None:
         """Have the source read again; :meth:`replace` follows from that."""
@@ -74,13 +106,19 @@ class Indom:
     def id_of(self, name: str) -> int:
         """The id of an instance there is now, by its name or by the name's first word; ``UnknownInstance``."""
         found = self._id_of.get(name)
-        if found is not None:
-            return found
-        if name and " " not in name:
-            for full, instance in self._id_of.items():
-                if full.partition(" ")[0] == name:
-                    return instance
-        raise UnknownInstance(f"{name!r} in {self.id}")
+        if found is None and name and " " not in name:
+            found = self._by_first_word().get(name)
+        if found is None:
+            raise UnknownInstance(f"{name!r} in {self.id}")
+        return found
+
+    def _by_first_word(self) -> dict[str, int]:
+        if self._first_words[0] != self.generation:
+            words: dict[str, int] = {}
+            for name, instance in self._id_of.items():
+                words.setdefault(name.partition(" ")[0], instance)
+            self._first_words = self.generation, words
+        return self._first_words[1]
 
     def select(
         self, chosen: InDomProfile | None
@@ -97,3 +135,19 @@ class Indom:
             positions = sorted([self._position[each] for each in chosen.listed if each in self._position])
         ids = self.ids
         return tuple([ids[at] for at in positions]), lambda column: [column[at] for at in positions]
+
+    def instance_labels(self, chosen: InDomProfile | None) -> list[LabelSet]:
+        """A set for each instance that a profile wants; made once for as long as the instances stay."""
+        if self._label_instance is None:
+            return []
+        if self._labels_made[0] != self.generation:
+            self._labels_made = self.generation, {}
+        made = self._labels_made[1]
+        wanted, _ = self.select(chosen)
+        for instance in wanted:
+            if instance not in made:
+                labels = self._label_instance(self.name_of(instance))
+                made[instance] = (
+                    label_set_of(labels, {}, LabelType.INSTANCES, instance) if labels else LabelSet(instance)
+                )
+        return [made[instance] for instance in wanted]

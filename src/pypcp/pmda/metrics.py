@@ -18,6 +18,9 @@ from pypcp.model.ids import PM_INDOM_NULL, Pmid
 from pypcp.model.units import NONE, Units
 from pypcp.model.values import Semantics, Value, ValueType
 from pypcp.pmda.indom import Indom
+from pypcp.pmda.interface import Client
+from pypcp.pmda.labels import NO_LABELS, Labels
+from pypcp.pmda.signature import parameters_of
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +49,17 @@ class Metric:
     help: str = ""
     per_client: bool = False
     store: Callable[..., None] | None = None
+    labels: Labels = NO_LABELS
+
+    def on_store(self, function: Callable[..., None]) -> Callable[..., None]:
+        """Decorator: ``function`` takes each value that a client stores; without one a metric refuses.
+
+        It is given, by the names of its parameters, what it wants of ``value`` (of the metric's type), ``instance``
+        (its name, None without an instance domain) and ``client``. To refuse a value raise ``BadStore`` (or
+        ``ValueError``), to refuse the client ``PermissionDenied``. See: pmStore(3).
+        """
+        self.store = store_by_names(function, self)
+        return function
 
 
 class Cluster:
@@ -70,6 +84,11 @@ class Cluster:
         self._refresh = refresh
         self._register = register
         self._moment: object = None
+        self._followers: list[Callable[[Any], None]] = []
+
+    def follow(self, follower: Callable[[Any], None]) -> None:
+        """Have ``follower`` called with each new snapshot, before any metric is read from it."""
+        self._followers.append(follower)
 
     def refresh(self, moment: object = None) -> None:
         """Take a new snapshot, or remember why there is none. Once for requests of the same ``moment``."""
@@ -77,12 +96,21 @@ class Cluster:
             return
         self._moment = moment
         try:
-            self.snapshot = self._refresh()
-            self.failure = None
+            self._take(self._refresh())
         except Exception as error:  # noqa: BLE001 - the author's code: whatever it raises costs these metrics only
-            if self.failure is None:
-                log_failure(error, f"cluster {self.domain}.{self.number}")
-            self.failure = failure_of(error)
+            self._fail(error)
+
+    def _take(self, snapshot: Any) -> None:
+        for follower in self._followers:
+            follower(snapshot)
+        self.snapshot = snapshot
+        self.failure = None
+
+    def _fail(self, error: Exception) -> None:
+        """The metrics answer with an error; the log hears of it once, not at every fetch."""
+        if self.failure is None:
+            log_failure(error, f"cluster {self.domain}.{self.number}")
+        self.failure = failure_of(error)
 
     def metric(
         self,
@@ -98,6 +126,7 @@ class Cluster:
         per_client: bool = False,
         store: Callable[..., None] | None = None,
         number: int | None = None,
+        labels: Labels = NO_LABELS,
     ) -> Metric:
         """Declare a metric with a value for each instance of ``indom``, or a single one.
 
@@ -107,11 +136,28 @@ class Cluster:
         pmid = Pmid.build(self.domain, self.number if number is None else number, item)
         desc = Desc(pmid, type_, indom.id if indom is not None else PM_INDOM_NULL, sem, units)
         oneline, _, text = (part.strip() for part in help_.partition("\n"))
-        declared = Metric(name, desc, self, read, indom, oneline, text or oneline, per_client, store)
+        declared = Metric(name, desc, self, read, indom, oneline, text or oneline, per_client, store, labels)
         self._register(declared)
         if indom is not None and indom.source is None:
             indom.source = self.refresh
         return declared
+
+
+def store_by_names(function: Callable[..., None], metric: Metric) -> Callable[..., None]:
+    """What :class:`Metric` calls with (value, instance id, client), calling ``function`` with what it names."""
+    wanted = parameters_of(function)
+    unknown = set(wanted) - {"value", "instance", "client"}
+    if unknown:
+        raise TypeError(
+            f"{function.__qualname__}: a store function can be given value, instance, client; not {unknown}"
+        )
+
+    def store(value: Value, instance: int, client: Client) -> None:
+        name = metric.indom.name_of(instance) if metric.indom is not None else None
+        given = {"value": value, "instance": name, "client": client}
+        function(**{each: given[each] for each in wanted})
+
+    return store
 
 
 def failure_of(error: Exception) -> PcpError:

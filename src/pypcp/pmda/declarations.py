@@ -1,0 +1,289 @@
+"""What an author declares: the part of an agent that is written down, and what goes on besides answering."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pypcp.model.ids import InDom
+from pypcp.model.units import Units
+from pypcp.model.values import Semantics, ValueType
+from pypcp.pmda.background import Background, BackgroundCluster
+from pypcp.pmda.declare import Facts, Source
+from pypcp.pmda.indom import Indom, LabelInstance
+from pypcp.pmda.instance_cache import InstanceCache
+from pypcp.pmda.interface import Client
+from pypcp.pmda.labels import Given, Labels
+from pypcp.pmda.metrics import Cluster, Metric
+from pypcp.pmda.names import NameAnswers, Names, Subtree
+from pypcp.pmda.readiness import Readiness
+from pypcp.pmda.registry import Registry
+from pypcp.pmns.tree import Tree
+from pypcp.wire.pdu import StateChange
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Declarations:
+    """All that an author says of an agent: :class:`pypcp.pmda.agent.Agent` without the answers.
+
+    Declare metrics with the decorators :meth:`metric` and :meth:`source`, or, many at once from a table, with
+    :meth:`cluster`; instance domains with :meth:`indom`, names that come and go with :meth:`subtree`.
+
+    ``help_`` says what the agent is about, ``labels`` and ``notes`` hold for all its metrics. ``client_attributes``:
+    the agent wants to know of each client what the daemon knows (``client.uid``, ``client.container``, ...).
+    ``state`` is the directory where ids are remembered over restarts; without it they last as long as the process.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        domain: int,
+        *,
+        help_: str = "",
+        state: Path | None = None,
+        labels: Given | None = None,
+        notes: Given | None = None,
+        client_attributes: bool = False,
+    ) -> None:
+        if not 1 <= domain <= 510:
+            raise ValueError(f"agent {name}: domain {domain}, must be 1 to 510")
+        self.name = name
+        self.domain = domain
+        self.help = help_
+        self.client_attributes = client_attributes
+        self.readiness = Readiness()
+        self.registry = Registry(domain)
+        self._names = Names(self.registry)
+        self._labels = Labels(labels, notes)
+        self._state = state
+        self._caches: list[tuple[str, InstanceCache]] = []
+        self._plain: Source | None = None
+        self._background: list[BackgroundCluster] = []
+        self._running = Background()
+        self._startup: list[Callable[[], Any]] = []
+        self._check: Callable[[], Any] | None = None
+        self._on_attributes: list[Callable[[Client], Any]] = []
+        self._on_end: list[Callable[[Client], Any]] = []
+
+    # Declaring
+
+    def indom(
+        self,
+        serial: int,
+        *,
+        help_: str = "",
+        fixed: Mapping[int, str] | None = None,
+        persistent: bool = False,
+        members: Callable[[Any], Iterable[str]] | None = None,
+        labels: Given | None = None,
+        notes: Given | None = None,
+        label_instance: LabelInstance | None = None,
+    ) -> Indom:
+        """Declare an instance domain (``serial`` 0 to 4194303).
+
+        Its instances are ``fixed`` (ids and names that never change), or what ``members`` finds in each snapshot of the
+        source whose metrics have this domain (``members=list``: a mapping's keys), or what the agent's code says with
+        :meth:`Indom.replace`. ``persistent``: ids stay with their names over restarts. ``label_instance`` gives an
+        instance's labels by its name.
+        """
+        ident = InDom.build(self.domain, serial)
+        declared = Indom(
+            ident,
+            help_=help_,
+            fixed=fixed,
+            cache=self._cache(str(ident)) if persistent else InstanceCache(strings=True),
+            members=members,
+            labels=Labels(labels, notes),
+            label_instance=label_instance,
+        )
+        self.registry.add_indom(declared)
+        return declared
+
+    def _cache(self, file: str) -> InstanceCache:
+        """A cache that is kept in the state directory, once there is one."""
+        cache = InstanceCache(self._state / file if self._state is not None else None, strings=True)
+        self._caches.append((file, cache))
+        return cache
+
+    def use_state(self, directory: Path) -> None:
+        """Remember ids in ``directory`` from now on. For whoever runs an agent, before it is asked anything."""
+        self._state = directory
+        for file, cache in self._caches:
+            if cache.path is None:
+                cache.open(directory / file)
+
+    def cluster(self, number: int, refresh: Callable[[], Any] | None = None) -> Cluster:
+        """Declare metrics that ``refresh`` reads together.
+
+        ``number`` goes into their pmids and says no more: several sources of one number are a cluster each.
+        """
+        self.registry.reserve(number)
+        return Cluster(self.domain, number, refresh, self.registry.add)
+
+    def source(
+        self,
+        *,
+        cluster: int | None = None,
+        every: float | None = None,
+        timeout: float | None = None,
+        keep: float | None = None,
+        labels: Given | None = None,
+        notes: Given | None = None,
+    ) -> Callable[[Callable[[], Any]], Source]:
+        """Decorator: a function that reads something and returns it, a snapshot that metrics take their values from.
+
+        It is called once for each fetch that names any of its metrics; what it raises is the answer of all of them.
+        With ``every`` (seconds) it is read in the background instead, and may be a coroutine: a fetch never waits, and
+        is answered from the last snapshot that was read, for ``keep`` seconds (three periods if not said). ``timeout``
+        ends a coroutine that takes longer. ``cluster`` is the middle part of the metrics' pmids.
+        """
+        number = self.registry.next_cluster() if cluster is None else cluster
+        if labels or notes:
+            self.label_cluster(number, labels, notes)
+
+        def declare(function: Callable[[], Any]) -> Source:
+            if every is None:
+                made: Cluster = self.cluster(number, function)
+            else:
+                made = self._in_background(number, function, every, timeout, keep)
+            return Source(function, made, self.registry, self.name)
+
+        return declare
+
+    def _in_background(
+        self, number: int, read: Callable[[], Any], every: float, timeout: float | None, keep: float | None
+    ) -> BackgroundCluster:
+        add = self.registry.add
+        made = BackgroundCluster(self.domain, number, read, add, every=every, timeout=timeout, keep=keep)
+        self.registry.reserve(number)
+        self._background.append(made)
+        return made
+
+    def metric(
+        self,
+        name: str | None = None,
+        *,
+        item: int | None = None,
+        indom: Indom | None = None,
+        type_: ValueType | None = None,
+        sem: Semantics | None = None,
+        units: Units | str = "",
+        help_: str | None = None,
+        labels: Given | None = None,
+        notes: Given | None = None,
+    ) -> Callable[[Callable[..., Any]], Metric]:
+        """Decorator: the function gives the value (or values) of a metric, without any source. In cluster 0.
+
+        All else as for :meth:`Source.metric`.
+        """
+        if self._plain is None:
+            self._plain = Source(lambda: None, self.cluster(0), self.registry, self.name)
+        plain = self._plain
+        facts = Facts(name, item, indom, type_, sem, units, help_, labels, notes)
+        return lambda function: plain.declare(function, facts, from_snapshot=False)
+
+    def subtree(
+        self,
+        root: str,
+        *,
+        clusters: range,
+        source: Source | None = None,
+        members: Callable[[Any], Mapping[str, Any]] | None = None,
+    ) -> Subtree:
+        """Declare metrics that come and go: ``ROOT.MEMBER.METRIC`` for each member. See: pmdaChildren(3)
+
+        ``clusters`` is the range of cluster numbers of their pmids, 1024 metrics each. Names keep their pmids over
+        restarts. With a ``source`` the members and their data are those of its snapshot (a mapping, or what ``members``
+        makes one of); without, the agent's code adds and removes them.
+        """
+        cache = self._cache(f"{self.domain}.names.{clusters.start}")
+        made = Subtree(self.registry, root, clusters, cache, members, source)
+        for number in clusters:
+            self.registry.reserve(number)
+        self._names.add_subtree(made)
+        return made
+
+    def answer_names(self, root: str, answers: NameAnswers) -> None:
+        """Have ``answers`` say which names there are at and below ``root``, and which pmids they have."""
+        self._names.add_answers(root, answers)
+
+    def alias(self, name: str, pmid: int) -> None:
+        """Give a metric, also one of another agent, a further name."""
+        self.registry.names.insert(name, pmid)
+
+    def remove(self, metric: Metric) -> None:
+        """Take a metric away, with all its names; clients are told."""
+        self.registry.remove(metric)
+        self.names_changed()
+
+    def label_cluster(self, number: int, labels: Given | None = None, notes: Given | None = None) -> None:
+        """Say what holds for all metrics of a cluster of pmids."""
+        self.registry.cluster_labels[number] = Labels(labels, notes)
+
+    # What the agent does besides answering
+
+    def check(self, function: F) -> F:
+        """Decorator: called before every request; raises a ``PcpError`` to refuse it.
+
+        See: pmdaSetCheckCallBack(3)
+        """
+        self._check = function
+        return function
+
+    def startup(self, function: F) -> F:
+        """Decorator: called (or awaited) once when the agent is started; until it is done the agent is not ready."""
+        self._startup.append(function)
+        return function
+
+    def on_attributes(self, function: F) -> F:
+        """Decorator: called with a client whose attributes have come or changed. See: pmdaAttribute(3)"""
+        self.client_attributes = True
+        self._on_attributes.append(function)
+        return function
+
+    def on_end(self, function: F) -> F:
+        """Decorator: called with a client that has gone. See: pmdaSetEndContextCallBack(3)"""
+        self._on_end.append(function)
+        return function
+
+    def not_ready(self) -> AbstractContextManager[None]:
+        """Within this block the agent is not to be asked; clients are told to try again. See: pmdaSendError(3)"""
+        return self.readiness.not_ready()
+
+    def names_changed(self) -> None:
+        """Tell clients, with the next values they fetch, that names have come or gone."""
+        self.registry.names_changed()
+
+    def labels_changed(self) -> None:
+        """Tell clients, with the next values they fetch, that labels have changed."""
+        self.registry.changes |= StateChange.LABEL_CHANGE
+
+    @property
+    def background(self) -> Sequence[BackgroundCluster]:
+        """The sources that are read in the background."""
+        return self._background
+
+    @property
+    def names(self) -> Tree:
+        """The names of the metrics that are declared."""
+        return self.registry.names
+
+    @property
+    def dynamic_roots(self) -> Sequence[str]:
+        """The names below which metrics come and go."""
+        return self.registry.dynamic_roots
+
+    def start(self) -> None:
+        """Begin what goes on in the background. For whoever runs an agent; a fork after this is too late."""
+        self._running.start(self._background)
+        for function in self._startup:
+            self._running.run_before_ready(function, self.readiness)
+
+    def stop(self) -> None:
+        """End what :meth:`start` has begun, and save what is to be remembered."""
+        self._running.stop()
+        for _, cache in self._caches:
+            cache.save(also_activated=True)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntFlag
+from enum import EJECT, IntFlag
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pypcp.model.values import ValueType
 
 
-class EventFlags(IntFlag):
-    """PM_EVENT_FLAG_*: what an event record stands for."""
+class EventFlags(IntFlag, boundary=EJECT):
+    """PM_EVENT_FLAG_*: what an event record stands for. Any other bit makes it a plain number."""
 
     NONE = 0
     POINT = 1

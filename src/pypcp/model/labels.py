@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntFlag
+from enum import EJECT, IntFlag
 
 
-class LabelType(IntFlag):
-    """PM_LABEL_*: the level a label belongs to, and two qualities of it."""
+class LabelType(IntFlag, boundary=EJECT):
+    """PM_LABEL_*: the level a label belongs to, and two qualities of it. Any other bit makes it a plain number."""
 
     CONTEXT = 1
     DOMAIN = 2

@@ -105,7 +105,7 @@ class LabelReply(Pdu):
 
 
 def _label_type(bits: int) -> LabelType | int:
-    return LabelType(bits) if 0 <= bits < 256 else bits
+    return LabelType(bits) if bits >= 0 else bits
 
 
 def _write_set(writer: Writer, labels: LabelSet, json_at: int) -> None:

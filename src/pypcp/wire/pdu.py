@@ -11,7 +11,7 @@ import importlib
 import struct
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from enum import IntEnum, IntFlag
+from enum import EJECT, IntEnum, IntFlag
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, TypeVar
 
 from pypcp.errors import BadArgument, RemoteProtocolError
@@ -49,7 +49,11 @@ class PduType(IntEnum):
     DESCS = 0x7017
 
 
-class StateChange(IntFlag):
+# Flags with a bit that no name stands for are plain numbers (EJECT): by default an enumeration remembers every value
+# that it ever met, and a peer could fill the memory with them.
+
+
+class StateChange(IntFlag, boundary=EJECT):
     """PMCD_*: what changed in the collector; travels as the positive code of an ERROR in front of a fetch's result."""
 
     NO_CHANGE = 0
@@ -61,7 +65,7 @@ class StateChange(IntFlag):
     HOSTNAME_CHANGE = 32
 
 
-class Feature(IntFlag):
+class Feature(IntFlag, boundary=EJECT):
     """PDU_FLAG_*: what a server offers in its challenge and a peer asks for in its credentials."""
 
     NONE = 0

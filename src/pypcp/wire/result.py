@@ -255,8 +255,8 @@ class _BlockRegion:
             raise RemoteProtocolError(f"{self._end - at} bytes after the last value block")
 
     def _head(self, offset: int) -> int:
-        if not self._start <= offset <= self._end - HEAD_SIZE:
-            raise RemoteProtocolError(f"a value block at byte {offset}, outside of {self._start} to {self._end}")
+        if offset > self._end - HEAD_SIZE:
+            raise RemoteProtocolError(f"a value block at byte {offset} of {self._end}")
         return Reader(self._data, offset).u32()
 
     def _block(self, offset: int, code: int) -> bytes:

@@ -237,7 +237,7 @@ class ClientSession(_Session):
         """A step of the handshake failed: pmcd says so, and serves on."""
         if not (isinstance(pdu, Error) and pdu.code < 0):
             raise self._unexpected(Party.PMCD, pdu)
-        self._give_up()
+        self.phase = Phase.OPEN
 
     def _sasl_from_pmcd(self, pdu: Pdu) -> None:
         if isinstance(pdu, Attribute) and pdu.key == AttributeKey.SASL:
@@ -247,7 +247,7 @@ class ClientSession(_Session):
 
     def _sasl_from_client(self, pdu: Pdu) -> None:
         if not (isinstance(pdu, Attribute) and pdu.key == AttributeKey.SASL):
-            self._give_up()
+            self.phase = Phase.OPEN
             raise self._unexpected(Party.CLIENT, pdu)
         self.phase = Phase.SASL_SERVER
 
@@ -280,10 +280,6 @@ class ClientSession(_Session):
         elif not (isinstance(pdu, Error) and not self.owed):
             # An ERROR while nothing is owed tells that a PROFILE or a step of the handshake failed.
             self._answered(Party.PMCD, pdu, CLIENT_REPLIES)
-
-    def _give_up(self) -> None:
-        self._steps.clear()
-        self.phase = Phase.OPEN
 
 
 _CLIENT_RULES: Final[dict[tuple[Phase, Party], Callable[[ClientSession, Pdu], None]]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from enum import IntFlag
+from enum import EJECT, IntFlag
 from typing import ClassVar, Final
 
 from pypcp.wire.buffer import Reader, Writer
@@ -15,7 +15,7 @@ from pypcp.wire.versions import Channel
 _NATIVE: Final = struct.Struct("=I")
 
 
-class TextKind(IntFlag):
+class TextKind(IntFlag, boundary=EJECT):
     """PM_TEXT_*: which text (ONELINE or HELP) of what (PMID or INDOM)."""
 
     ONELINE = 1

@@ -26,6 +26,11 @@ def test_lists_follow_the_entries_in_their_order() -> None:
     assert decode(encode(ProfilePdu(2, profile, 4))) == ProfilePdu(2, profile, 4)
 
 
+def test_the_instances_of_a_list_are_sent_in_order() -> None:
+    body = encode(ProfilePdu(0, EVERYTHING.add(7, [70_000, -1, 5, -(2**31)])))[-16:]
+    assert [int.from_bytes(body[at : at + 4], "big", signed=True) for at in (0, 4, 8, 12)] == [-(2**31), -1, 5, 70_000]
+
+
 def test_any_state_but_0_means_none() -> None:
     pdu = decode(
         frame(PduType.PROFILE, "00000000 00000007 00000001 00000000 00000005 fffffff0 00000001 00000000 00000009")

@@ -3,16 +3,20 @@
 import importlib
 import subprocess
 import sys
+from enum import IntFlag
 from pathlib import Path
 
 import pytest
 
 import pypcp.wire
 from pypcp.errors import BadArgument, RemoteProtocolError
+from pypcp.model.events import EventFlags
+from pypcp.model.labels import LabelType
 from pypcp.wire.desc import DescRequest
 from pypcp.wire.fetch import Fetch
 from pypcp.wire.handshake import Error
 from pypcp.wire.pdu import Feature, Pdu, PduType, StateChange, UnknownPdu, class_of, decode, encode
+from pypcp.wire.text import TextKind
 
 WITHOUT_LAYOUT = {PduType.CONTROL_REQ}
 
@@ -34,6 +38,14 @@ def test_numbers_are_those_of_the_protocol() -> None:
     assert (PduType.ERROR, PduType.CREDS, PduType.DESCS) == (0x7000, 0x700C, 0x7017)
     assert Feature(0x0E44) == Feature.AUTH | Feature.CONTAINER | Feature.LABELS | Feature.HIGHRES | Feature.DESCS
     assert StateChange(24) == StateChange.LABEL_CHANGE | StateChange.NAMES_CHANGE
+
+
+@pytest.mark.parametrize("flags", [EventFlags, Feature, LabelType, StateChange, TextKind])
+def test_flags_that_peers_make_up_stay_numbers_and_are_not_remembered(flags: type[IntFlag]) -> None:
+    known = len(flags.__members__)
+    for bits in range(1 << 17, (1 << 17) + 500):
+        assert type(flags(bits)) is int
+    assert len(flags._value2member_map_) < known + 400
 
 
 @pytest.mark.parametrize("type_", [PduType.CONTROL_REQ, 0x700B, 0x7020, 0x10, 0, 0x9000])

@@ -1,4 +1,8 @@
+import re
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pypcp.errors import BadArgument
 from pypcp.ipc.address import HostSpec, TcpEndpoint, UnixEndpoint, parse_hostspec
@@ -196,3 +200,20 @@ def test_an_escape_that_is_none_is_refused(value):
 
 def test_an_unknown_attribute_is_answered_with_the_known_ones():
     assert "character 5: no attribute 'user'; there are secure, compress, userauth" in refusal("web?user=x")
+
+
+@given(
+    st.lists(
+        st.sampled_from(["web", ":", "1", ",", "@", "[", "]", "?", "=", "&", "%", "unix:", "//"]) | st.text(max_size=2)
+    )
+)
+@settings(max_examples=300, deadline=None)
+def test_any_text_leads_somewhere_or_is_refused_with_its_place(pieces):
+    text = "".join(pieces)
+    try:
+        spec = parse_hostspec(text, {})
+    except BadArgument as error:
+        assert re.search(r"character \d+: .", error.detail)
+    else:
+        assert spec.text == text
+        assert spec.endpoints(USUAL)

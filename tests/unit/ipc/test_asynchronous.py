@@ -343,7 +343,7 @@ async def test_bytes_in_clear_behind_the_agreement_on_tls_are_refused(peers, tls
     await put(peer, frame(b"agreed") + b"injected")
     await stream.receive(LIMIT_S)
     with pytest.raises(ProtocolError, match="in clear"):
-        await stream.start_tls(tls.client, server_hostname="collector")
+        await stream.start_tls(tls.client, server_hostname="collector", timeout_s=LIMIT_S)
 
 
 async def test_a_handshake_that_does_not_go_on_ends(peers, tls):

@@ -72,6 +72,12 @@ def test_descriptors_in_the_middle_of_a_frame_that_has_none_are_refused(pair, pi
         receive_descriptors(pair[1], 1, 0, LIMIT_S)
 
 
+def test_too_many_descriptors_are_refused_at_the_first_piece_of_a_frame(pair, pipe):
+    send_descriptors(pair[0], b"a", pipe, LIMIT_S)
+    with pytest.raises(RemoteProtocolError, match="more descriptors"):
+        receive_descriptors(pair[1], 2, 1, LIMIT_S)
+
+
 def test_descriptors_of_a_frame_that_never_ends_are_closed(pair, pipe):
     send_descriptors(pair[0], b"x", pipe[:1], LIMIT_S)
     pair[0].close()

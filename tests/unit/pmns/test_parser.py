@@ -1,7 +1,10 @@
 import os
+import re
 from collections.abc import Mapping
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pypcp.errors import PmnsError
 from pypcp.pmns import preprocessor
@@ -198,11 +201,10 @@ def test_a_file_that_cannot_be_included_is_named():
 
 
 def test_inclusion_goes_five_files_deep_and_no_deeper():
-    files = included({"2": "#include <3>", "3": "#include <4>", "4": "#include <5>", "5": "root { a 1:1:1 }"})
-    assert names("#include <2>", include=files) == ["a 1.1.1"]
-    assert refusal("#include <names>", include=included({"names": "#include <names>"})).startswith(
-        "names:1: #include is nested more than 5 files deep"
-    )
+    files = {"2": "#include <3>", "3": "#include <4>", "4": "#include <5>", "5": "root { a 1:1:1 }"}
+    assert names("#include <2>", include=included(files)) == ["a 1.1.1"]
+    deeper = files | {"5": "#include <6>", "6": "root { a 1:1:1 }"}
+    assert refusal("#include <2>", include=included(deeper)) == "5:1: #include is nested more than 5 files deep"
 
 
 def test_the_text_read_in_all_is_bounded(monkeypatch):
@@ -221,3 +223,32 @@ def test_blocks_may_be_deeper_than_the_interpreter_recurses():
     paths = ["root", *(".".join(["a"] * depth) for depth in range(1, 1_500))]
     text = "".join(f"{path} {{ a }}\n" for path in paths) + ".".join(["a"] * 1_500) + " { a 1:1:1 }\n"
     assert len(parse(text)) == 1
+
+
+PIECES = [
+    "root",
+    "a",
+    "b.c",
+    "{",
+    "}",
+    "1:2:3",
+    "9:*:*",
+    ":",
+    "*",
+    "/*",
+    "*/",
+    "#ifdef a",
+    "#endif",
+    "#else",
+    "\n",
+    " ",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=40))
+@settings(max_examples=300, deadline=None)
+def test_any_text_is_a_name_space_or_one_error_with_its_place(pieces):
+    try:
+        parse(" ".join(pieces), file="names")
+    except PmnsError as error:
+        assert re.match(r"(names|\S+):\d+: .", error.detail)

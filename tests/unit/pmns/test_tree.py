@@ -1,6 +1,8 @@
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pypcp.errors import NotLeaf, PmnsError, UnknownName, UnknownPmid
 from pypcp.model.ids import Pmid, dynamic_root
@@ -184,3 +186,32 @@ def test_one_name_more_or_less_costs_the_same_beside_twenty_thousand_siblings():
         return best
 
     assert seconds(20_000) < 20 * seconds(20)
+
+
+NAMES = st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map(".".join)
+
+
+@given(st.lists(st.tuples(st.booleans(), NAMES, st.integers(0, 3)), max_size=60))
+@settings(max_examples=200, deadline=None)
+def test_a_tree_holds_what_a_dictionary_of_names_would(steps):
+    tree, model = Tree(), {}
+    for insert, name, pmid in steps:
+        before = dict(model)
+        try:
+            if insert:
+                tree.insert(name, pmid)
+                model[name] = pmid
+            else:
+                tree.remove(name)
+                del model[name]
+        except (PmnsError, UnknownName, NotLeaf):
+            assert model == before
+            taken = [
+                known for known in model if f"{known}.".startswith(f"{name}.") or f"{name}.".startswith(f"{known}.")
+            ]
+            assert bool(taken) if insert else name not in model
+    assert dict(tree.traverse()) == model
+    assert len(tree) == len(model)
+    for pmid in set(model.values()):
+        assert set(tree.names(pmid)) == {name for name in model if model[name] == pmid}
+    assert sorted(part for part, _ in tree.children("")) == sorted({name.partition(".")[0] for name in model})

@@ -8,24 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import logging
+import ssl
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from pypcp.errors import MissingProfile, OsError, PcpError, PermissionDenied, ProtocolError, TooBig
+from pypcp.errors import MissingProfile, OsError, PcpError, PermissionDenied, ProtocolError, TlsError, TooBig
 from pypcp.model.profile import EVERYTHING, Profile
 from pypcp.pmcd import metadata, names, store
+from pypcp.pmcd.access_statements import Operation
 from pypcp.pmcd.asking import Asking, answer
 from pypcp.pmcd.fetch import gather
+from pypcp.pmcd.gate import Pass
+from pypcp.pmcd.greeting import Greeting
 from pypcp.pmcd.plan import PlanView
 from pypcp.pmda.interface import Client
 from pypcp.wire.fetch import Fetch, ProfilePdu
 from pypcp.wire.framing import HEADER_SIZE, FrameReader, frame_type
 from pypcp.wire.handshake import Challenge, Creds, Error
-from pypcp.wire.pdu import Feature, Pdu, PduType, decode, encode
-from pypcp.wire.versions import Channel
+from pypcp.wire.pdu import Pdu, PduType, decode, encode
+from pypcp.wire.session import VERSION_1_REQUESTS
+from pypcp.wire.versions import PDU_VERSION1, Channel
 
 if TYPE_CHECKING:
     from pypcp.pmcd.daemon import Daemon
@@ -37,28 +43,21 @@ _MEMO_FRAME: Final = 2048
 _MEMO_SIZE: Final = 4
 """A client's last few fetch lists are found by the bytes of the whole request, if they are not long."""
 
-_FROM_CLIENT: Final = (
-    Feature.SECURE
-    | Feature.COMPRESS
-    | Feature.AUTH
-    | Feature.CREDS_REQD
-    | Feature.SECURE_ACK
-    | (Feature.CONTAINER | Feature.CERT_REQD)
-)
-
 
 class ClientConnection(asyncio.Protocol):
     """The daemon's end of a client's stream.
 
-    ``client`` is what agents see of it, ``may_fetch`` and ``may_store`` what it is allowed.
+    ``client`` is what agents see of it, ``entered`` what it was let in on. ``address`` is its IP address, None for the
+    UNIX socket; ``is_private``: nobody else can read along.
     """
 
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
         self.client = Client()
         self.channel = Channel()
-        self.may_fetch = True
-        self.may_store = False
+        self.entered = Pass(None)
+        self.address: str | None = None
+        self.is_private = False
         self.changes = 0
         self.peer = "?"
         self._limits = daemon.limits
@@ -70,6 +69,8 @@ class ClientConnection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._full = False
         self._welcome = False
+        self._refused = False
+        self._next_frame: asyncio.Future[bytes] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     # The transport's side
@@ -78,8 +79,13 @@ class ClientConnection(asyncio.Protocol):
         """Greet the client: the server speaks first."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(self._limits.write_buffer_bytes)
-        self.daemon.admit(self, self._transport.get_extra_info("socket"))
-        self._send(encode(Challenge(features=self.daemon.features)), PduType.ERROR)
+        try:
+            self.daemon.admit(self, self._transport.get_extra_info("socket"))
+        except PcpError as error:
+            self.say(Challenge(error.code))
+            self._transport.close()
+            return
+        self.say(Challenge(features=self.daemon.features))
         self._wait_at_most(self._limits.hello_s, "no credentials")
 
     def data_received(self, data: bytes) -> None:
@@ -89,6 +95,9 @@ class ClientConnection(asyncio.Protocol):
         except PcpError as error:
             self.drop(str(error))
             return
+        if frames and self._next_frame is not None:
+            self._next_frame.set_result(frames.pop(0))
+            self._next_frame = None
         self._queue.extend(frames)
         if self._frames.pending:
             if frames or self._timer is None:
@@ -123,6 +132,11 @@ class ClientConnection(asyncio.Protocol):
         log.debug("x %s: %s", self.peer, why)
         self._queue.clear()
         self._transport.abort()
+
+    def close(self) -> None:
+        """Send what is still to be sent, and close."""
+        self._queue.clear()
+        self._transport.close()
 
     def _wait_at_most(self, seconds: float, why: str) -> None:
         self._stop_waiting()
@@ -161,11 +175,11 @@ class ClientConnection(asyncio.Protocol):
         statistics = self.daemon.statistics
         statistics.pdu_in[type_ & 63] += 1
         try:
-            if not self._welcome and type_ != PduType.CREDS:
-                self.drop("a request before credentials")
+            if not self._welcome and type_ != PduType.CREDS and not self._is_version_1(type_):
+                self.drop("a request before credentials" if not self._refused else "a request of a refused client")
                 return
             if type_ == PduType.HIGHRES_FETCH or type_ == PduType.FETCH:
-                reply: bytes | Awaitable[bytes] | None = self._fetch(frame)
+                reply: bytes | Awaitable[bytes | None] | None = self._fetch(frame)
             else:
                 reply = self._answer(type_, frame)
         except PcpError as error:
@@ -173,11 +187,12 @@ class ClientConnection(asyncio.Protocol):
         if reply is None:
             return
         if isinstance(reply, bytes):
-            self._send(reply, frame_type(reply))
+            self._send(reply)
         else:
             self._task = asyncio.get_running_loop().create_task(self._reply_later(reply))
 
-    async def _reply_later(self, pending: Awaitable[bytes]) -> None:
+    async def _reply_later(self, pending: Awaitable[bytes | None]) -> None:
+        reply: bytes | None
         try:
             reply = await pending
         except PcpError as error:
@@ -186,16 +201,18 @@ class ClientConnection(asyncio.Protocol):
             log.exception("%s: a request failed in a way it must not; the client is dropped", self.peer)
             self.drop("internal error")
             raise
-        self._send(reply, frame_type(reply))
         self._task = None
+        if reply is not None:
+            self._send(reply)
         self._take_turn()
 
     def _refuse(self, error: PcpError) -> bytes:
+        self._refused = self._refused or not self._welcome
         log.debug("> %s: %s", self.peer, error)
         return encode(Error(error.code), self.channel)
 
-    def _send(self, reply: bytes, type_: int) -> None:
-        self.daemon.statistics.pdu_out[type_ & 63] += 1
+    def _send(self, reply: bytes) -> None:
+        self.daemon.statistics.pdu_out[frame_type(reply) & 63] += 1
         self._transport.write(reply)
 
     # Fetching: the hot path
@@ -211,21 +228,25 @@ class ClientConnection(asyncio.Protocol):
         if view.processes:
             return self._fetch_later(view)
         reply = view.answer(self.client, daemon.moment())
-        return self._announce() + reply if self.changes else reply
+        if self.changes or self.channel.version == PDU_VERSION1:
+            return self._finish(reply)
+        return reply
 
     async def _fetch_later(self, view: PlanView) -> bytes:
-        reply = await gather(view, self.client, self._limits.agent_soft_s)
-        return self._announce() + reply if self.changes else reply
+        return self._finish(await gather(view, self.client, self._limits.agent_soft_s))
 
-    def _announce(self) -> bytes:
-        """What changed since the last reply, as the positive ERROR that goes before a result."""
+    def _finish(self, reply: bytes) -> bytes:
+        """What goes out: the changes since the last reply as a positive ERROR before it; or all of it as version 1."""
+        if self.channel.version == PDU_VERSION1:
+            return encode(decode(reply), self.channel)
         changes, self.changes = self.changes, 0
-        self.daemon.statistics.pdu_out[PduType.ERROR & 63] += 1
-        return encode(Error(changes))
+        if changes:
+            self.say(Error(changes))
+        return reply
 
     def _plan(self, frame: bytes) -> PlanView:
         """Check the request whole, once; the same bytes need no checking again."""
-        self._need(self.may_fetch)
+        self._need(Operation.FETCH)
         request = decode(frame, self.channel)
         assert isinstance(request, Fetch)
         if len(request.pmids) > self._limits.metrics:
@@ -242,36 +263,93 @@ class ClientConnection(asyncio.Protocol):
 
     # Everything else
 
-    def _answer(self, type_: int, frame: bytes) -> bytes | Awaitable[bytes] | None:
+    def _answer(self, type_: int, frame: bytes) -> bytes | Awaitable[bytes | None] | None:
         handler = _HANDLERS.get(type_)
         if handler is None:
             raise ProtocolError(f"no request has the type {type_:#x}")
         if type_ != PduType.CREDS:
-            self._need(self.may_store if type_ == PduType.RESULT else self.may_fetch)
+            self._need(Operation.STORE if type_ == PduType.RESULT else Operation.FETCH)
         asking = handler(self, decode(frame, self.channel))
         if asking is None:
             return None
+        if isinstance(asking, Awaitable):
+            return asking
         reply = answer(asking)
         return self._encode_later(reply) if isinstance(reply, Awaitable) else encode(reply, self.channel)
 
     async def _encode_later(self, pending: Awaitable[Pdu]) -> bytes:
         return encode(await pending, self.channel)
 
-    def _need(self, allowed: bool) -> None:
-        if not allowed:
+    def _need(self, operation: Operation) -> None:
+        if self.entered.denied & operation:
             raise PermissionDenied()
 
-    def _credentials(self, pdu: Creds) -> None:
-        """CREDS: success is silent. A client may not echo what only a server offers."""
-        if pdu.flags & ~_FROM_CLIENT:
-            raise ProtocolError(f"credentials with the flags {pdu.flags:#x}")
-        if pdu.flags & Feature.COMPRESS:
-            raise OsError(-errno.EOPNOTSUPP, "compression")
-        if pdu.version:
-            self.channel.version = pdu.version
-            self._welcome = True
-            self._stop_waiting()
-            self.daemon.welcome(self.client)
+    # The greeting
+
+    def _credentials(self, pdu: Creds) -> Awaitable[None] | None:
+        """CREDS: without a version they say nothing; success is silent."""
+        if not pdu.version:
+            return None
+        if self.channel.version == PDU_VERSION1:
+            raise ProtocolError("credentials of a version-1 client")
+        self._welcome = False
+        steps = Greeting(self, pdu).begin()
+        if steps is None:
+            self._let_in(pdu.version)
+            return None
+        return self._greet(steps, pdu.version)
+
+    async def _greet(self, steps: Awaitable[None], version: int) -> None:
+        await steps
+        self._let_in(version)
+
+    def _let_in(self, version: int) -> None:
+        self.channel.version = version
+        self._welcome = True
+        self._stop_waiting()
+
+    def _is_version_1(self, type_: int) -> bool:
+        """Is this the first request of a version-1 client, and may there be such? It has no attributes, never stores.
+
+        See: __pmAddIPC(3)
+        """
+        if self._refused or self._task is not None or type_ not in VERSION_1_REQUESTS:
+            return False
+        if not self.daemon.accepts_version_1:
+            return False
+        self.entered.never |= Operation.STORE
+        self._let_in(PDU_VERSION1)
+        return True
+
+    @property
+    def is_local(self) -> bool:
+        """Is the client on this host?"""
+        return self.address is None or ipaddress.ip_address(self.address).is_loopback
+
+    def say(self, pdu: Pdu) -> None:
+        """Send a PDU."""
+        self._send(encode(pdu, self.channel))
+
+    async def next_pdu(self) -> Pdu:
+        """The client's next PDU, while it is being greeted."""
+        if self._queue:
+            return decode(self._queue.popleft())
+        self._next_frame = asyncio.get_running_loop().create_future()
+        return decode(await self._next_frame)
+
+    async def start_tls(self, context: ssl.SSLContext) -> None:
+        """Go on under TLS. ``TlsError``; bytes that came before it would be read as if they were under it."""
+        if self._queue or self._frames.pending:
+            raise TlsError("bytes in clear where TLS should begin")
+        loop = asyncio.get_running_loop()
+        try:
+            transport = await loop.start_tls(self._transport, self, context, server_side=True)
+        except (OSError, ssl.SSLError) as error:
+            self.drop(f"no TLS: {error}")
+            raise TlsError(str(error)) from error
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(self._limits.write_buffer_bytes)
+        self.is_private = True
 
     def _profile(self, pdu: ProfilePdu) -> None:
         """PROFILE: kept for its context, no answer."""
@@ -286,7 +364,7 @@ class ClientConnection(asyncio.Protocol):
         return metadata.labels(self.daemon.router, self.client, pdu, self.daemon.context_labels(self.client), profile)
 
 
-_Handler = Callable[[ClientConnection, Any], "Asking[Pdu] | None"]
+_Handler = Callable[[ClientConnection, Any], "Asking[Pdu] | Awaitable[None] | None"]
 
 _HANDLERS: Final[dict[int, _Handler]] = {
     PduType.CREDS: ClientConnection._credentials,

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
+import ssl
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
-from pypcp.errors import PcpError
+from pypcp.errors import PcpError, PermissionDenied
 from pypcp.ipc.configuration import ConfigurationError
 from pypcp.ipc.peercred import peer_credentials
 from pypcp.model.labels import LabelSet, LabelType
+from pypcp.pmcd.access import AccessRules
 from pypcp.pmcd.agent_keeper import AgentKeeper
 from pypcp.pmcd.agents import AgentMaker
 from pypcp.pmcd.client_connection import ClientConnection
 from pypcp.pmcd.clients import ClientTable
 from pypcp.pmcd.config import AgentSpec
+from pypcp.pmcd.gate import Gate, rules_of
 from pypcp.pmcd.options import Options
 from pypcp.pmcd.plan import PlanCache
 from pypcp.pmcd.router import LocalRoute, Route, Router, merged_names
@@ -25,8 +27,10 @@ from pypcp.pmcd.selfmetrics import self_agent
 from pypcp.pmcd.sources import Sources
 from pypcp.pmcd.statistics import Statistics
 from pypcp.pmda.interface import AgentInterface, Client
+from pypcp.wire.handshake import Error
 from pypcp.wire.label import label_set
 from pypcp.wire.pdu import Feature, StateChange
+from pypcp.wire.versions import IpcTable
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +72,11 @@ class Daemon:
         self.router: Router
         self.plans: PlanCache
         self._moment: object = None
+        self.tls: ssl.SSLContext | None = None
+        self.channels = IpcTable()
         self._configuration = self.sources.read_configuration()
+        restricted = self.sources.configuration is None
+        self.gate = Gate(rules_of(self._configuration.statements), restricted=restricted)
         self._static = self.sources.read_names()
         self._own: dict[str, Route] = {each.name: LocalRoute(each) for each in (self_agent(self), *agents)}
         self._maker = AgentMaker(self, self._own, state, directory)
@@ -131,12 +139,21 @@ class Daemon:
         self.statistics.sighups += 1
         try:
             configuration = self.sources.read_configuration()
+            rules = rules_of(configuration.statements)
             static = self.sources.read_names()
         except (PcpError, ConfigurationError, OSError) as error:
             log.error("nothing is changed: %s", error)
             return
         self._configuration, self._static = configuration, static
+        self._change_gate(rules)
         await self.start_agents()
+
+    def _change_gate(self, rules: AccessRules) -> None:
+        by_client = {connection.client: connection for connection in self.clients}
+        there = [(connection.entered, client) for client, connection in by_client.items()]
+        for client in self.gate.change(rules, there):
+            by_client[client].say(Error(PermissionDenied.code))
+            by_client[client].close()
 
     def connected(self) -> list[Client]:
         """The clients there are now."""
@@ -153,27 +170,37 @@ class Daemon:
         """Give a new client its slot, and find out what there is to know of it."""
         self.check_sources()
         client = connection.client
-        self.clients.enter(connection)
         if sock.family == socket.AF_UNIX:
             peer = peer_credentials(sock)
             client.pid, client.uid, client.gid = peer.pid, peer.uid, peer.gid
             connection.peer = f"unix pid {peer.pid} uid {peer.uid}"
-            connection.may_store = peer.uid in (0, os.geteuid())
+            connection.is_private = True
         else:
-            address = sock.getpeername()
-            connection.peer = f"{address[0]}:{address[1]}"
+            name = sock.getpeername()
+            connection.address = name[0]
+            connection.peer = f"{name[0]}:{name[1]}"
+        connection.entered = self.gate.arrive(connection.address)
+        self.clients.enter(connection)
+        self.channels.add(sock.fileno(), connection.channel)
         log.debug("+ %s is client %d", connection.peer, client.context)
 
-    def welcome(self, client: Client) -> None:
-        """A client has said who it is: agents that want to know are told before its first request."""
+    def admit_account(self, connection: ClientConnection) -> None:
+        """A client has said who it is. ``PermissionDenied``; else agents that want to know are told of it."""
+        self.gate.identify(connection.entered, connection.client)
         for route in self.router.routes.values():
-            route.attributes_changed(client)
+            route.attributes_changed(connection.client)
+
+    @property
+    def accepts_version_1(self) -> bool:
+        """May a client come without credentials, as before PCP 2? Not where it would be a way round a lock."""
+        return not (self.features & (Feature.CREDS_REQD | Feature.CERT_REQD) or self.gate.needs_credentials)
 
     def forget(self, connection: ClientConnection) -> None:
         """A client has gone."""
         if connection not in self.clients:
             return
         client = connection.client
+        self.gate.leave(connection.entered)
         told = [route.end_context(client) for route in self.router.routes.values()]
         self.clients.leave(client, [future for future in told if future is not None])
         log.debug("- %s was client %d", connection.peer, client.context)

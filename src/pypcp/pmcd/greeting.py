@@ -1,0 +1,112 @@
+"""From a client's credentials to its first request: TLS, who it is, its container, what its account may do.
+
+Most clients ask for none of this and are let in at once. The others are greeted in a task of their own, with one time
+limit over all of it; their requests wait. Success is silent; a failure is an ERROR in reply to the credentials.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import re
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Final
+
+from pypcp.errors import (
+    ClientCertificateRequired,
+    NotConnected,
+    OsError,
+    ProtocolError,
+    RequestTimeout,
+)
+from pypcp.wire.attribute import Attribute, AttributeKey
+from pypcp.wire.handshake import Creds, Error
+from pypcp.wire.pdu import Feature
+
+if TYPE_CHECKING:
+    from pypcp.pmcd.client_connection import ClientConnection
+
+_FROM_CLIENT: Final = (
+    Feature.SECURE
+    | Feature.COMPRESS
+    | Feature.AUTH
+    | Feature.CREDS_REQD
+    | Feature.SECURE_ACK
+    | Feature.CONTAINER
+    | Feature.CERT_REQD
+)
+_STEPS: Final = Feature.SECURE | Feature.AUTH | Feature.CREDS_REQD | Feature.CONTAINER
+_CONTAINER: Final = re.compile(rb"[A-Za-z0-9._-]{1,255}")
+
+
+class Greeting:
+    """One client's way in. ``connection`` gives and takes PDUs and can change to TLS."""
+
+    def __init__(self, connection: ClientConnection, creds: Creds) -> None:
+        self._connection = connection
+        self._client = connection.client
+        self._daemon = connection.daemon
+        self._flags = Feature(creds.flags)
+
+    def begin(self) -> Awaitable[None] | None:
+        """Let the client in, or say what has still to be waited for; a ``PcpError`` keeps it out."""
+        flags = self._flags
+        # As numbers: the complement of a flag has only the bits that have a name, on some Pythons.
+        if int(flags) & ~int(_FROM_CLIENT):
+            raise ProtocolError(f"credentials with the flags {int(flags):#x}: a client may not send those of a server")
+        if flags & Feature.COMPRESS:
+            raise OsError(-errno.EOPNOTSUPP, "compression")
+        if self._daemon.features & Feature.CERT_REQD and not (flags & Feature.SECURE or self._connection.is_local):
+            raise ClientCertificateRequired()
+        if flags & _STEPS:
+            return self._steps()
+        self._let_in()
+        return None
+
+    async def _steps(self) -> None:
+        try:
+            async with asyncio.timeout(self._daemon.limits.hello_s):
+                await self._take_steps()
+        except TimeoutError:
+            raise RequestTimeout("the handshake") from None
+        self._let_in()
+
+    async def _take_steps(self) -> None:
+        flags = self._flags
+        # Where credentials are all that is wanted, the socket has told them already and nothing more is said.
+        known = bool(flags & Feature.CREDS_REQD) and self._client.uid is not None
+        if not known and flags & Feature.SECURE:
+            await self._secure()
+        if not known and flags & (Feature.AUTH | Feature.CREDS_REQD):
+            await self._authenticate()
+        if flags & Feature.CONTAINER:
+            await self._take_container()
+
+    async def _secure(self) -> None:
+        acknowledged = bool(self._flags & Feature.SECURE_ACK)
+        if self._daemon.tls is None:
+            if acknowledged:
+                self._connection.say(Error(NotConnected.code))
+            raise NotConnected("there is no TLS certificate")
+        if acknowledged:
+            self._connection.say(Error(0))
+        await self._connection.start_tls(self._daemon.tls)
+
+    async def _authenticate(self) -> None:
+        raise OsError(-errno.EOPNOTSUPP, "there are no accounts to authenticate against")
+
+    async def _take_container(self) -> None:
+        name = await self._attribute(AttributeKey.CONTAINER)
+        if not _CONTAINER.fullmatch(name):
+            raise OsError(-errno.EINVAL, f"{name!r:.80} is no name of a container")
+        self._client.container = name.decode()
+
+    async def _attribute(self, key: AttributeKey) -> bytes:
+        pdu = await self._connection.next_pdu()
+        if not isinstance(pdu, Attribute) or pdu.key != key:
+            raise ProtocolError(f"{type(pdu).__name__} instead of the attribute {key.name}")
+        return pdu.value
+
+    def _let_in(self) -> None:
+        """The account may still be kept out; else agents are told before the first request."""
+        self._daemon.admit_account(self._connection)

@@ -14,6 +14,7 @@ from pypcp.model.values import ValueSet
 from pypcp.pmda.declarations import Declarations
 from pypcp.pmda.indom import Indom
 from pypcp.pmda.interface import Client, FetchRequest
+from pypcp.pmda.labels import label_set_of
 from pypcp.pmda.metrics import Cluster, Metric, failure_of
 from pypcp.pmda.readers import Reader, UnknownReader, reader_for
 from pypcp.pmda.segments import Fetched
@@ -47,6 +48,8 @@ class Agent(Declarations):
     def fetch(self, request: FetchRequest, client: Client) -> Fetched:
         if self._check is not None or not self.readiness.ready:
             self._admit()
+        for hook in self._before_fetch:
+            hook()
         prepared: _Prepared | None = request.prepared
         if prepared is None or prepared.generation != self.registry.generation:
             prepared = request.prepared = self._prepare(request)
@@ -125,7 +128,7 @@ class Agent(Declarations):
     def _labels_of(self, ident: int, level: LabelType) -> LabelSet | None:
         registry = self.registry
         if level is LabelType.DOMAIN:
-            return self._labels.set_for(level, {"agent": self.name})
+            return self._labels.set_for(level) or label_set_of({"agent": self.name}, {}, level)
         if level is LabelType.CLUSTER:
             return registry.labels_of(Pmid(ident).cluster).set_for(level)
         if level not in (LabelType.ITEM, LabelType.INDOM):

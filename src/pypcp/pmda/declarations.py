@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pypcp.model.ids import InDom
+from pypcp.model.ids import MAX_DOMAIN, InDom
 from pypcp.model.units import Units
 from pypcp.model.values import Semantics, ValueType
 from pypcp.pmda.background import Background, BackgroundCluster
@@ -24,6 +25,9 @@ from pypcp.pmns.tree import Tree
 from pypcp.wire.pdu import StateChange
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+FORCED_DOMAIN: ContextVar[int | None] = ContextVar("forced_domain", default=None)
+"""The domain of agents declared in this context, whatever they say: a daemon's configuration has the last word."""
 
 
 class Declarations:
@@ -48,14 +52,15 @@ class Declarations:
         notes: Given | None = None,
         client_attributes: bool = False,
     ) -> None:
-        if not 1 <= domain <= 510:
-            raise ValueError(f"agent {name}: domain {domain}, must be 1 to 510")
+        domain = FORCED_DOMAIN.get() or domain
+        if not 1 <= domain <= MAX_DOMAIN:
+            raise ValueError(f"agent {name}: domain {domain}, must be 1 to {MAX_DOMAIN}")
         self.name = name
         self.domain = domain
         self.help = help_
         self.client_attributes = client_attributes
         self.readiness = Readiness()
-        self.registry = Registry(domain)
+        self.registry = Registry(self.domain)
         self._names = Names(self.registry)
         self._labels = Labels(labels, notes)
         self._state = state
@@ -65,6 +70,7 @@ class Declarations:
         self._running = Background()
         self._startup: list[Callable[[], Any]] = []
         self._check: Callable[[], Any] | None = None
+        self._before_fetch: list[Callable[[], Any]] = []
         self._on_attributes: list[Callable[[Client], Any]] = []
         self._on_end: list[Callable[[Client], Any]] = []
 
@@ -231,6 +237,11 @@ class Declarations:
         See: pmdaSetCheckCallBack(3)
         """
         self._check = function
+        return function
+
+    def before_fetch(self, function: F) -> F:
+        """Decorator: called once for every fetch, before anything is read."""
+        self._before_fetch.append(function)
         return function
 
     def startup(self, function: F) -> F:

@@ -27,10 +27,10 @@ class Labels:
     labels: Given | None = None
     notes: Given | None = None
 
-    def set_for(self, level: LabelType, more: Mapping[str, Any] = _NOTHING) -> LabelSet | None:
-        """The label set at ``level``, ``more`` below our own; None where there is nothing to say."""
+    def set_for(self, level: LabelType) -> LabelSet | None:
+        """The label set at ``level``; None where there is nothing to say."""
         labels, notes = _now(self.labels), _now(self.notes)
-        return label_set_of({**more, **labels}, notes, level) if more or labels or notes else None
+        return label_set_of(labels, notes, level) if labels or notes else None
 
 
 NO_LABELS: Final = Labels()

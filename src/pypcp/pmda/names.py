@@ -280,3 +280,12 @@ def _is_below(name: str, root: str) -> bool:
 def _merged(children: list[tuple[str, bool]], more: Iterable[str]) -> list[tuple[str, bool]]:
     known = {name for name, _ in children}
     return children + [(name, False) for name in dict.fromkeys(more) if name not in known]
+
+
+def name_space_entry(domain: int, roots: Sequence[str], *, whole: bool) -> str:
+    """What a name space file says so that the agent of ``domain`` is asked for all names below ``roots``.
+
+    ``whole``: as a file of its own; else as lines for the ``root`` of another. See: PMNS(5)
+    """
+    lines = [f"    {root}\t{domain}:*:*" for root in roots]
+    return "\n".join(["root {", *lines, "}"] if whole else lines)

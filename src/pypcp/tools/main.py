@@ -12,6 +12,7 @@ from pypcp import __version__
 COMMANDS: Final = {
     "up": ("pypcp.tools.up", "run the collector here and now, no configuration needed"),
     "pmcd": ("pypcp.tools.pmcd", "run the collector with stock's options and files"),
+    "agent": ("pypcp.tools.agent", "write an agent, look at it, run it for a daemon"),
 }
 """Each command's module (it has a ``main(argv)``) and what it is for. Only the one that is called is imported."""
 

@@ -1,0 +1,114 @@
+"""Finding agents: by the name of an installed one, or by the file that declares one.
+
+A package offers agents under the entry point group ``pypcp.agents``; those that come with pypcp are modules of
+``pypcp.agents``. What an entry point or a file gives is an :class:`Agent` (in a file: called ``agent``, or the only one
+there), or a function that makes one, called with ``state``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from pypcp.errors import BadArgument
+from pypcp.pmda.agent import Agent
+from pypcp.pmda.declarations import FORCED_DOMAIN
+
+GROUP: Final = "pypcp.agents"
+SHIPPED: Final = ("linux", "mmv", "sample", "simple", "trivial")
+"""Modules of ``pypcp.agents``."""
+
+
+def find_agent(name_or_file: str, *, domain: int | None = None, state: Path | None = None) -> Agent:
+    """The agent of that name, or declared in that file (a path with a ``/``, or ending in ``.py``).
+
+    ``domain``: the domain it has instead of its own. ``state``: where it keeps its ids. ``BadArgument`` says what there
+    is instead; what the author's code raises when it is imported comes as it is.
+    """
+    with _forced(domain):
+        if "/" in name_or_file or name_or_file.endswith(".py"):
+            found = _agent_in(_import_file(Path(name_or_file)))
+        elif name_or_file in SHIPPED:
+            found = _agent_in(_import_anew(f"pypcp.agents.{name_or_file}"))
+        else:
+            found = _entry_point(name_or_file).load()
+        agent = found if isinstance(found, Agent) else _made(found, name_or_file, state)
+    if state is not None:
+        agent.use_state(state)
+    return agent
+
+
+def installed_agents() -> dict[str, str]:
+    """The names of all agents that are installed, and where each is from."""
+    offered = {each.name: each.value for each in entry_points(group=GROUP)}
+    return {**offered, **{name: f"pypcp.agents.{name}" for name in SHIPPED}}
+
+
+@contextmanager
+def _forced(domain: int | None) -> Iterator[None]:
+    token = FORCED_DOMAIN.set(domain)
+    try:
+        yield
+    finally:
+        FORCED_DOMAIN.reset(token)
+
+
+def _entry_point(name: str) -> EntryPoint:
+    for each in entry_points(group=GROUP, name=name):
+        return each
+    known = ", ".join(sorted(installed_agents()))
+    raise BadArgument(f"no agent {name!r} is installed; there are {known}; a file needs a / or .py in its name")
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise BadArgument(f"{path}: there is no such file")
+    # As for a program that is run: what it imports may lie beside it.
+    directory = str(path.resolve().parent)
+    if directory not in sys.path:
+        sys.path.insert(0, directory)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise BadArgument(f"{path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _import_anew(name: str) -> ModuleType:
+    """A module of its own for each agent: whoever asks for one twice gets two, which know nothing of each other."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.loader is None:
+        raise BadArgument(f"{name} is missing in this installation")
+    if spec.submodule_search_locations is not None:
+        return importlib.import_module(name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _agent_in(module: ModuleType) -> Any:
+    """What declares the agent of a module."""
+    short = module.__name__.rpartition(".")[2]
+    for name in ("agent", f"{short}_agent"):
+        found = getattr(module, name, None)
+        if found is not None and not isinstance(found, ModuleType):
+            return found
+    agents = [each for each in vars(module).values() if isinstance(each, Agent)]
+    if len(agents) == 1:
+        return agents[0]
+    raise BadArgument(f"{module.__file__}: {len(agents)} agents are declared there; call the one to be used 'agent'")
+
+
+def _made(make: Callable[..., Any], by: str, state: Path | None) -> Agent:
+    made = make(state=state)
+    if not isinstance(made, Agent):
+        raise BadArgument(f"{by}: it makes {type(made).__name__}, not an agent")
+    return made

@@ -146,6 +146,44 @@ _SIZES: Final[dict[int, tuple[int, int]]] = {
 }
 
 
+class LinkKind(IntEnum):
+    """Packets between the starter and the resolver, which trust each other with nothing but these."""
+
+    HANDOVER = 1
+    """To the resolver, with a connection beside it: serve this client; the payload is its uid."""
+    RELAY = 2
+    """To the resolver: a look-up of a client that the starter keeps; back: the reply to it."""
+    READER = 3
+    """To the resolver, with a socket beside it: here is a (new) name-space reader."""
+    READY = 4
+    """From the resolver: serving; the payload says what confines it."""
+
+
+class LinkPacket(NamedTuple):
+    """One packet (SOCK_SEQPACKET keeps their borders). ``ticket`` tells clients apart. Layout: kind, ticket, payload."""
+
+    kind: int
+    ticket: int = 0
+    payload: bytes = b""
+
+
+_LINK: Final = struct.Struct("=IIQ")
+MAX_LINK_PACKET: Final = _LINK.size + MAX_MESSAGE
+
+
+def encode_link(packet: LinkPacket) -> bytes:
+    """The bytes of a packet."""
+    return _LINK.pack(packet.kind, 0, packet.ticket) + packet.payload
+
+
+def decode_link(raw: bytes) -> LinkPacket:
+    """A packet. ``RemoteProtocolError`` where it is shorter than its head."""
+    if len(raw) < _LINK.size:
+        raise RemoteProtocolError(f"a packet of {len(raw)} bytes")
+    kind, _, ticket = _LINK.unpack_from(raw)
+    return LinkPacket(kind, ticket, raw[_LINK.size :])
+
+
 def frame_size(data: bytes | bytearray | memoryview) -> int:
     """How long the message that ``data`` begins with is; 0 while there is too little to tell.
 

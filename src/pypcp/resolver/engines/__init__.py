@@ -1,0 +1,26 @@
+"""The container engines: one file each, all alike.
+
+An engine knows where its state lies, reads it into :class:`~pypcp.resolver.container.Container` records, and says which
+directories to watch. It runs in a thread of its own, so that one that hangs holds up nobody else.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pypcp.resolver.container import Container
+
+
+class Engine(Protocol):
+    """What the resolver asks of every engine."""
+
+    name: str
+
+    def roots(self) -> list[str]:
+        """Directories of state, whether they exist or not. Nothing outside of them is ever read."""
+
+    def scan(self) -> list[Container]:
+        """Every container, running or not. May wait for the disk; raises nothing that a file could cause."""
+
+    def folders(self) -> set[str]:
+        """Directories whose changes call for another scan, as of the last scan."""

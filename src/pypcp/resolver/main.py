@@ -1,0 +1,53 @@
+"""Where the resolver's process begins: called by the privileged side once its privileges are gone."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pypcp.resolver.engines import Engine
+from pypcp.resolver.engines.containerd import Containerd
+from pypcp.resolver.engines.docker import Docker
+from pypcp.resolver.engines.lxc import Lxc
+from pypcp.resolver.engines.nspawn import Nspawn
+from pypcp.resolver.engines.podman import Podman
+from pypcp.resolver.ground_watch import Ground
+from pypcp.resolver.resolver import Resolver
+
+SWITCH_INTERVAL_S = 0.0005
+"""How long a scanning thread may keep the interpreter from the thread that answers."""
+
+
+def engines(environment: Mapping[str, str]) -> list[Engine]:
+    """Every engine we know, whether it is here or not: one that is installed later is found then."""
+    cgroup_root = environment.get("PCP_CGROUP_DIR", "/sys/fs/cgroup")
+    return [
+        Docker.configured(environment),
+        *Podman.configured(environment),
+        *Lxc.configured(environment, cgroup_root),
+        Containerd(),
+        Nspawn(),
+    ]
+
+
+def run(
+    loop: Any,
+    link: socket.socket,
+    reader: socket.socket,
+    *,
+    pipe: tuple[int, int] | None,
+    domain: int,
+    engine_sockets: tuple[str, ...],
+    seal: Callable[[list[str]], str],
+    note: Callable[..., None],
+) -> None:
+    """Serve until the starter goes away. ``seal`` closes the doors: only what it is given can be read then."""
+    here = engines(os.environ)
+    ground = Ground(root for engine in here for root in engine.roots())
+    confined = seal(["/proc", "/sys/fs/cgroup", *ground.readable()])
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    Resolver(loop, link, reader, here, ground, note).start(confined)
+    loop.run()

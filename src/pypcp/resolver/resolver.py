@@ -1,0 +1,194 @@
+"""The resolver at work: engines in threads, one loop for everybody who asks, and a watch over what changes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import NoReturn
+
+from pypcp.errors import RemoteProtocolError
+from pypcp.resolver.clients import Client, Loop
+from pypcp.resolver.engine_task import EngineTask, Findings, Key
+from pypcp.resolver.engines import Engine
+from pypcp.resolver.ground_watch import Ground
+from pypcp.resolver.host_names import HostNames
+from pypcp.resolver.inotify import Inotify
+from pypcp.resolver.lookups import LookUps
+from pypcp.resolver.processes import LiveProcess
+from pypcp.resolver.snapshot import Snapshot
+from pypcp.wire.root import MAX_LINK_PACKET, LinkKind, LinkPacket, LookupReply, decode_link, encode, encode_link
+
+NEW_GROUND = 75
+"""Exit status that asks the starter for a successor at once: there is state that our confinement shuts us out from."""
+LEAST_LIFE_S = 2.0
+_READ = 1
+_FD_BYTES = 4
+
+
+class Resolver:
+    """Everything but the engines runs in one thread; what they find comes in by a queue."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        link: socket.socket,
+        reader: socket.socket,
+        engines: list[Engine],
+        ground: Ground,
+        note: Callable[..., None],
+    ) -> None:
+        self._loop = loop
+        self._link = link
+        self._note = note
+        self._ground = ground
+        self._born = time.monotonic()
+        self._host_names = HostNames(loop, reader)
+        self.look_ups = LookUps(self._host_names, note)
+        self._inotify = Inotify()
+        self.tasks = [EngineTask(engine, self._deliver) for engine in engines]
+        self._findings = {task: Findings([], {}, set()) for task in self.tasks}
+        self._delivered: list[tuple[EngineTask, Findings]] = []
+        self._lock = threading.Lock()
+        self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._leaving = False
+
+    def start(self, confined: str) -> None:
+        """Begin to watch, to scan and to serve; ``confined`` is what the starter is told about our confinement."""
+        self._link.setblocking(False)
+        self._loop.watch(self._link.fileno(), _READ, lambda _: self._hear_starter())
+        self._loop.watch(self._wake, _READ, lambda _: self._take_findings())
+        self._loop.watch(self._inotify.fileno(), _READ, lambda _: self._hear_changes())
+        self._watch_folders()
+        for task in self.tasks:
+            task.start()
+        self._tell(LinkPacket(LinkKind.READY, os.getpid(), confined.encode()))
+
+    # The starter.
+
+    def _hear_starter(self) -> None:
+        while True:
+            try:
+                raw, descriptors, _, _ = socket.recv_fds(self._link, MAX_LINK_PACKET, 1)
+            except BlockingIOError:
+                return
+            except OSError:
+                raw, descriptors = b"", []
+            if not raw:
+                leave(0)  # the starter is gone, and a resolver without one serves nobody
+            self._obey(decode_link(raw), descriptors[0] if descriptors else None)
+
+    def _obey(self, packet: LinkPacket, descriptor: int | None) -> None:
+        if packet.kind == LinkKind.RELAY:
+            self._relay(packet)
+        elif descriptor is None:
+            self._note("link-misused", kind=packet.kind)
+        elif packet.kind == LinkKind.HANDOVER:
+            connection = socket.socket(fileno=descriptor)
+            connection.setblocking(False)
+            Client(self._loop, connection, int.from_bytes(packet.payload, "little"), self.look_ups, self._note)
+        else:
+            self._host_names.connect(socket.socket(fileno=descriptor))
+
+    def _relay(self, packet: LinkPacket) -> None:
+        """A question of a client that the starter keeps: root's daemon."""
+
+        def reply(answer: LookupReply) -> None:
+            self._tell(LinkPacket(LinkKind.RELAY, packet.ticket, encode(answer)))
+
+        try:
+            self.look_ups.answer(packet.payload, 0, reply)
+        except RemoteProtocolError as fault:
+            self._note("relay-refused", reason=fault.detail)
+
+    def _tell(self, packet: LinkPacket) -> None:
+        try:
+            self._link.send(encode_link(packet))
+        except OSError:
+            leave(0)
+
+    # The engines.
+
+    def _deliver(self, task: EngineTask, findings: Findings) -> None:
+        """In the engine's thread."""
+        with self._lock:
+            self._delivered.append((task, findings))
+        try:
+            os.write(self._waker, b".")
+        except BlockingIOError:
+            return  # a wake-up is due already
+
+    def _take_findings(self) -> None:
+        os.read(self._wake, 4096)
+        with self._lock:
+            delivered, self._delivered = self._delivered, []
+        changed = False
+        for task, findings in delivered:
+            before = self._findings[task]
+            self._findings[task] = findings
+            changed = changed or before.containers != findings.containers or before.live != findings.live
+            self._exchange(task, before.live, findings.live)
+        if changed:
+            self._publish()
+        self._watch_folders()
+
+    def _exchange(self, task: EngineTask, before: dict[Key, LiveProcess], after: dict[Key, LiveProcess]) -> None:
+        """Hold the processes that are new, let go of those that are no more."""
+        kept = set(map(id, after.values()))
+        for process in before.values():
+            if id(process) not in kept:
+                self._loop.forget(process.pidfd)
+                process.close()
+        old = set(map(id, before.values()))
+        for process in after.values():
+            if id(process) not in old:
+                self._loop.watch(process.pidfd, _READ, partial(self._ended, task, process.pidfd))
+
+    def _ended(self, task: EngineTask, pidfd: int, _: int) -> None:
+        """A container's first process ended: its engine will have something to say about that."""
+        self._loop.forget(pidfd)
+        task.look_again()
+
+    def _publish(self) -> None:
+        self.look_ups.snapshot = Snapshot(c for findings in self._findings.values() for c in findings.containers)
+        self.look_ups.live = {
+            key: process for findings in self._findings.values() for key, process in findings.live.items()
+        }
+
+    # Changes.
+
+    def _watch_folders(self) -> None:
+        """Watch what the last scans asked for; what was not watched before is looked at once more."""
+        wanted = self._ground.watched()
+        for task, findings in self._findings.items():
+            for folder in findings.folders:
+                if folder not in self._inotify.watched and self._inotify.watch(folder):
+                    task.look_again()
+            wanted |= findings.folders
+        for folder in wanted - self._inotify.watched:
+            self._inotify.watch(folder)
+        for folder in self._inotify.watched - wanted:
+            self._inotify.forget(folder)
+
+    def _hear_changes(self) -> None:
+        changed = self._inotify.changed()
+        for task, findings in self._findings.items():
+            if changed is None or changed & findings.folders:
+                task.look_again()
+        if self._ground.outgrown():
+            self._leave_soon()
+
+    def _leave_soon(self) -> None:
+        """Ask for a successor that may read what is new, though not more often than every few seconds."""
+        if not self._leaving:
+            self._leaving = True
+            age_s = time.monotonic() - self._born
+            self._loop.call_later(max(0.05, LEAST_LIFE_S - age_s), lambda: leave(NEW_GROUND))
+
+
+def leave(status: int) -> NoReturn:
+    """End the process, whatever its threads are doing."""
+    os._exit(status)

@@ -1,0 +1,111 @@
+"""Read files that others write: never a FIFO, never through a planted link, never more than agreed.
+
+Whatever is wrong with a file, the answer is None: that container is then unknown, and the list goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from typing import Any
+
+MAX_STATE_BYTES = 4 << 20
+MAX_LIST_BYTES = 16 << 20
+MAX_ENTRIES = 20_000
+
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Folder:
+    """A directory from which everything is opened step by step, without following a link, for one owner.
+
+    A file counts only if it belongs to ``owner`` (or root). Use as a context manager.
+    """
+
+    def __init__(self, path: str, owner: int = 0, *, follow: bool = True) -> None:
+        self.path = path
+        self.owner = owner
+        self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
+
+    def __enter__(self) -> Folder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+    def names(self) -> list[str]:
+        """The entries, at most :data:`MAX_ENTRIES`."""
+        with os.scandir(self._fd) as entries:
+            return [entry.name for _, entry in zip(range(MAX_ENTRIES), entries, strict=False)]
+
+    def read(self, relative: str, limit: int = MAX_STATE_BYTES) -> bytes | None:
+        """The bytes of a plain file below, None where there is none that may be believed."""
+        *folders, name = relative.split("/")
+        here, opened = self._fd, []
+        try:
+            for folder in folders:
+                here = os.open(folder, _FLAGS | os.O_DIRECTORY, dir_fd=here)
+                opened.append(here)
+            return self._read(os.open(name, _FLAGS, dir_fd=here), limit)
+        except OSError:
+            return None
+        finally:
+            for fd in opened:
+                os.close(fd)
+
+    def _read(self, fd: int, limit: int) -> bytes | None:
+        with open(fd, "rb", buffering=0) as file:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode) or status.st_uid not in (0, self.owner) or status.st_size > limit:
+                return None
+            raw = file.read(limit + 1)
+            return raw if raw is not None and len(raw) <= limit else None
+
+    def read_json(self, relative: str, limit: int = MAX_STATE_BYTES) -> Any:
+        """The value of a JSON file; None where it is missing, too large, too deep, half written or no JSON."""
+        raw = self.read(relative, limit)
+        if raw is None:
+            return None
+        try:
+            return json.loads(raw)
+        except (ValueError, RecursionError):
+            return None
+
+    def stamp(self, relative: str) -> tuple[int, int, int] | None:
+        """What changes whenever the file does: inode, time, size."""
+        try:
+            status = os.stat(relative, dir_fd=self._fd, follow_symlinks=False)
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def open_folder(path: str, owner: int = 0, *, follow: bool = True) -> Folder | None:
+    """The directory, None where it is not there or not to be read."""
+    try:
+        return Folder(path, owner, follow=follow)
+    except OSError:
+        return None
+
+
+def entries(value: Any) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON list, whatever else stands between them."""
+    if isinstance(value, list):
+        yield from (entry for entry in value[:MAX_ENTRIES] if isinstance(entry, dict))
+
+
+def text(value: Any, limit: int = 4095) -> str:
+    """A JSON value as a text, empty where it is none or too long for anybody to ask for."""
+    return value if isinstance(value, str) and len(value) <= limit and value.isprintable() else ""
+
+
+def number(value: Any) -> int:
+    """A JSON value as a number of a process or a time, 0 where it is none."""
+    return value if type(value) is int and 0 < value < 1 << 62 else 0
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """A JSON value as an object, empty where it is none."""
+    return value if isinstance(value, dict) else {}

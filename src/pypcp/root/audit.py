@@ -1,0 +1,94 @@
+"""Who asked for what and what came of it: one line each, which nothing inside it can break or forge."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import sys
+import time
+from typing import TextIO
+
+_MAX_FIELD = 256
+_AUTHPRIV_NOTICE = 10 << 3 | 5
+_PLAIN = frozenset(range(0x20, 0x7F)) - frozenset(b'"\\')
+
+
+def escape(text: str | bytes) -> str:
+    """Printable ASCII whatever came in: everything else becomes ``\\xNN``, and what is too long is cut, visibly."""
+    raw = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    shown = "".join(chr(byte) if byte in _PLAIN else f"\\x{byte:02x}" for byte in raw[:_MAX_FIELD])
+    return shown if len(raw) <= _MAX_FIELD else f"{shown}...({len(raw)} bytes)"
+
+
+def line(event: str, facts: dict[str, object]) -> str:
+    """``event key=value key="text"``: numbers bare, texts quoted and escaped."""
+    shown = (
+        f"{key}={value}" if isinstance(value, int) else f'{key}="{escape(str(value))}"' for key, value in facts.items()
+    )
+    return " ".join([event, *shown])
+
+
+class AuditLog:
+    """The log of the helper, and beside it the record that only root can have written.
+
+    ``path`` is a file in a directory of root's; without one the record goes to syslog (authpriv). Ordinary messages
+    go to ``stream`` only.
+    """
+
+    def __init__(self, stream: TextIO | None = None, path: str | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._file = open_log(path) if path else None
+        self._syslog = None if path else _syslog()
+
+    def note(self, event: str, **facts: object) -> None:
+        """Tell the operator; nothing here needs to be proved later."""
+        self._print(line(event, facts))
+
+    def record(self, event: str, **facts: object) -> None:
+        """Put on record: every start, every stop, every refusal."""
+        text = line(event, facts)
+        self._print(text)
+        if self._file is not None:
+            os.write(self._file, f"{_now()} pmdaroot[{os.getpid()}]: {text}\n".encode())
+        elif self._syslog is not None:
+            try:
+                self._syslog.send(f"<{_AUTHPRIV_NOTICE}>pmdaroot[{os.getpid()}]: {text}".encode())
+            except OSError:
+                self._syslog = _syslog()  # the log daemon was restarted, or is full: the stream has the line
+
+    def _print(self, text: str) -> None:
+        try:
+            self._stream.write(f"[{_now()}] pmdaroot({os.getpid()}) {text}\n")
+            self._stream.flush()
+        except OSError:
+            pass  # a full disk must not end the service
+
+
+def _now() -> str:
+    now = time.time()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
+
+
+def _syslog() -> socket.socket | None:
+    channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    try:
+        channel.connect("/dev/log")
+    except OSError:
+        channel.close()
+        return None
+    return channel
+
+
+def open_log(path: str) -> int:
+    """A descriptor that appends to ``path``. ``OSError`` unless it is a plain file of ours that has no other name.
+
+    The directory may be another account's (stock's log directory is): a link or a file planted there is not followed.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600)
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and status.st_nlink == 1:
+        return descriptor
+    os.close(descriptor)
+    raise OSError(0, "is not a plain file of our own", path)

@@ -1,0 +1,217 @@
+"""The resolver and the name-space reader: forked from us, given what they need, brought back when they die.
+
+A client that only looks up is handed to the resolver, descriptor and all, so its requests never pass through here. We
+keep a second descriptor of the same connection: should the resolver die, its successor gets the client back.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import NamedTuple, NoReturn, Protocol
+
+from pypcp.errors import RemoteProtocolError
+from pypcp.root.audit import AuditLog
+from pypcp.root.loop import HANGUP, READ, Loop
+from pypcp.wire.root import MAX_LINK_PACKET, Kind, LinkKind, LinkPacket, LookupReply, decode, decode_link, encode_link
+
+RELAY_LIMIT_S = 5.0
+_FIRST_DELAY_S, _LONGEST_DELAY_S, _STABLE_AFTER_S = 0.05, 30.0, 10.0
+_NEW_GROUND, _CRASHED = 75, 70
+
+
+class Bodies(Protocol):
+    """What the forked processes do with the rest of their lives."""
+
+    def reader(self, channel: socket.socket) -> NoReturn:
+        """The name-space reader."""
+
+    def resolver(self, link: socket.socket, reader: socket.socket) -> NoReturn:
+        """The resolver."""
+
+
+class _Worker(NamedTuple):
+    pid: int
+    pidfd: int
+    born: float
+
+
+class Workers:
+    """Both processes and the clients that were handed over. Everything here returns at once."""
+
+    def __init__(self, loop: Loop, audit: AuditLog, bodies: Bodies) -> None:
+        self._loop = loop
+        self._audit = audit
+        self._bodies = bodies
+        self._running: dict[str, _Worker] = {}
+        self._delay_s = {"resolver": _FIRST_DELAY_S, "reader": _FIRST_DELAY_S}
+        self._link: socket.socket | None = None
+        self._clients: dict[int, tuple[socket.socket, int]] = {}
+        self._tickets = 0
+        self._relayed: dict[int, Callable[[LookupReply | None], None]] = {}
+        self._stopping = False
+
+    def start(self) -> None:
+        """Start both, connected with each other; clients of a predecessor are handed over again."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        asking, answering = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs, asking, answering:
+            self._fork("reader", lambda: self._bodies.reader(answering))
+            self._fork("resolver", lambda: self._bodies.resolver(theirs, asking))
+        ours.setblocking(False)
+        self._link = ours
+        self._loop.watch(ours.fileno(), READ, lambda _: self._receive())
+        for ticket, (client, uid) in list(self._clients.items()):
+            self._send(LinkPacket(LinkKind.HANDOVER, ticket, uid.to_bytes(4, "little")), client.fileno())
+
+    def stop(self) -> None:
+        """End both; nothing is brought back any more."""
+        self._stopping = True
+        for worker in self._running.values():
+            signal.pidfd_send_signal(worker.pidfd, signal.SIGKILL)
+
+    def pids(self) -> dict[str, int]:
+        """The pid of each that runs, by its name."""
+        return {name: worker.pid for name, worker in self._running.items()}
+
+    @property
+    def clients(self) -> int:
+        """How many clients are in the resolver's hands."""
+        return len(self._clients)
+
+    def hand_over(self, client: socket.socket, uid: int) -> None:
+        """Let the resolver serve this client from now on."""
+        self._tickets += 1
+        ticket = self._tickets
+        self._clients[ticket] = client, uid
+        self._loop.watch(client.fileno(), HANGUP, lambda _: self._forget_client(ticket))
+        self._send(LinkPacket(LinkKind.HANDOVER, ticket, uid.to_bytes(4, "little")), client.fileno())
+
+    def relay(self, frame: bytes, done: Callable[[LookupReply | None], None]) -> None:
+        """Ask the resolver on behalf of a client that stays here; ``done(None)`` when there is no answer in time."""
+        self._tickets += 1
+        ticket = self._tickets
+
+        def settle(reply: LookupReply | None) -> None:
+            if self._relayed.pop(ticket, None):
+                timer.cancel()
+                done(reply)
+
+        timer = self._loop.call_later(RELAY_LIMIT_S, lambda: settle(None))
+        self._relayed[ticket] = settle
+        if not self._send(LinkPacket(LinkKind.RELAY, ticket, frame)):
+            settle(None)
+
+    def _forget_client(self, ticket: int) -> None:
+        client, _ = self._clients.pop(ticket)
+        self._loop.forget(client.fileno())
+        client.close()
+
+    def _send(self, packet: LinkPacket, *descriptors: int) -> bool:
+        """A link that is full belongs to a resolver that does not work: it is ended, and its successor told anew."""
+        if self._link is None:
+            return False
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, b"".join(fd.to_bytes(4, sys.byteorder) for fd in descriptors))]
+        try:
+            self._link.sendmsg([encode_link(packet)], rights if descriptors else [])
+        except BlockingIOError:
+            self._audit.record("resolver-stuck", clients=self.clients)
+            self._kill("resolver")
+            return False
+        except OSError:
+            return False  # it has just died, which its pidfd tells next
+        return True
+
+    def _receive(self) -> None:
+        assert self._link is not None
+        try:
+            raw = self._link.recv(MAX_LINK_PACKET + 1)
+        except OSError:
+            raw = b""
+        if not raw:
+            return self._drop_link()
+        try:
+            self._understand(decode_link(raw))
+        except RemoteProtocolError as fault:
+            self._audit.record("resolver-misbehaves", fault=str(fault))
+            self._kill("resolver")
+        return None
+
+    def _understand(self, packet: LinkPacket) -> None:
+        if packet.kind == LinkKind.READY:
+            self._audit.note(
+                "resolver-ready", pid=self.pids().get("resolver", 0), confined=packet.payload.decode("ascii", "replace")
+            )
+        elif packet.kind == LinkKind.RELAY:
+            reply = decode(packet.payload)
+            if not isinstance(reply, LookupReply):
+                raise RemoteProtocolError(
+                    f"a relayed reply of type {Kind(int.from_bytes(packet.payload[:4], sys.byteorder))}"
+                )
+            if settle := self._relayed.get(packet.ticket):
+                settle(reply)
+        else:
+            raise RemoteProtocolError(f"packet kind {packet.kind}")
+
+    def _drop_link(self) -> None:
+        if self._link is not None:
+            self._loop.forget(self._link.fileno())
+            self._link.close()
+            self._link = None
+        for settle in list(self._relayed.values()):
+            settle(None)
+
+    def _fork(self, name: str, body: Callable[[], NoReturn]) -> None:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                body()
+            except BaseException:
+                sys.excepthook(*sys.exc_info())
+                raise
+            finally:
+                os._exit(_CRASHED)
+        worker = _Worker(pid, os.pidfd_open(pid), time.monotonic())
+        self._running[name] = worker
+        self._loop.watch(worker.pidfd, READ, lambda _: self._reap(name, worker))
+
+    def _kill(self, name: str) -> None:
+        if worker := self._running.get(name):
+            signal.pidfd_send_signal(worker.pidfd, signal.SIGKILL)
+
+    def _reap(self, name: str, worker: _Worker) -> None:
+        _, status = os.waitpid(worker.pid, 0)
+        self._loop.forget(worker.pidfd)
+        os.close(worker.pidfd)
+        if self._running.get(name) is worker:
+            del self._running[name]
+        code = os.waitstatus_to_exitcode(status)
+        if self._stopping:
+            return
+        self._audit.record(f"{name}-ended", pid=worker.pid, status=code)
+        if name == "resolver":
+            self._drop_link()
+            self._kill("reader")
+        self._loop.call_later(self._pause_s(name, worker, code), lambda: self._restart(name))
+
+    def _pause_s(self, name: str, worker: _Worker, code: int) -> float:
+        """At once for one that served well, or asked for it; later and later for one that keeps dying."""
+        stable = time.monotonic() - worker.born > _STABLE_AFTER_S
+        delay_s = _FIRST_DELAY_S if stable or code == _NEW_GROUND else min(2 * self._delay_s[name], _LONGEST_DELAY_S)
+        self._delay_s[name] = delay_s
+        return delay_s
+
+    def _restart(self, name: str) -> None:
+        if self._stopping:
+            return
+        if name == "resolver":
+            self.start()
+        elif "reader" not in self._running and self._link is not None:
+            asking, answering = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with asking, answering:
+                self._fork("reader", lambda: self._bodies.reader(answering))
+                self._send(LinkPacket(LinkKind.READER), asking.fileno())

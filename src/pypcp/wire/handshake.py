@@ -15,6 +15,7 @@ CREDS_LIMIT: Final = 1024
 """The most credentials a PDU can carry."""
 
 _CVERSION = 1
+_WORD = 4
 
 
 @register
@@ -40,9 +41,9 @@ class Error(Pdu):
     @classmethod
     def read(cls, reader: Reader, envelope: Envelope) -> Error | Challenge:
         """One word: an error. Two: a server's challenge."""
+        if reader.remaining > _WORD:
+            return Challenge.read(reader, envelope)
         code = reader.i32()
-        if reader.remaining:
-            return Challenge.unpack(code, reader.u32(), envelope.sender)
         return cls(code_from_v1(code) if is_version_1(envelope.channel) else code, envelope.sender)
 
 
@@ -71,14 +72,10 @@ class Challenge(Pdu):
         writer.u32(0 if self.code else self.version << 24 | self.licensed << 16 | self.features)
 
     @classmethod
-    def unpack(cls, code: int, info: int, sender: int) -> Challenge:
-        """From the two words of the body."""
-        return cls(code_from_v1(code), Feature(info & 0xFFFF), info >> 24 & 0x7F, info >> 16 & 0xFF, sender)
-
-    @classmethod
     def read(cls, reader: Reader, envelope: Envelope) -> Challenge:
         """Two words."""
-        return cls.unpack(reader.i32(), reader.u32(), envelope.sender)
+        code, info = code_from_v1(reader.i32()), reader.u32()
+        return cls(code, Feature(info & 0xFFFF), info >> 24 & 0x7F, info >> 16 & 0xFF, envelope.sender)
 
 
 @register

@@ -4,7 +4,8 @@ import struct
 
 import pytest
 
-from pypcp.errors import RemoteProtocolError
+from pypcp.errors import RemoteProtocolError, TooBig
+from pypcp.wire import buffer
 from pypcp.wire.buffer import Reader, Writer, pad4, to_bytes, to_text
 
 
@@ -88,3 +89,11 @@ def test_any_bytes_survive_as_text() -> None:
 
 def test_sizes_round_up_to_words() -> None:
     assert [pad4(size) for size in range(6)] == [0, 4, 4, 4, 4, 8]
+
+
+def test_a_pdu_over_the_size_that_there_is_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buffer, "ANY_SIZE_LIMIT", 63)
+    writer = Writer()
+    writer.bytes_(bytes(52))
+    with pytest.raises(TooBig, match="64 bytes"):
+        writer.frame(0, 0)

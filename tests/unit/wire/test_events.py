@@ -114,3 +114,9 @@ def test_events_that_break_their_layout_are_refused(data: bytes) -> None:
 def test_a_parameter_that_is_not_of_its_type_is_refused(parameter: EventParameter) -> None:
     with pytest.raises(TypeError):
         encode_events(EventArray((EventRecord(0, EventFlags.POINT, (parameter,)),)))
+
+
+def test_a_parameter_has_to_be_shorter_than_its_length_field_can_say() -> None:
+    parameter = EventParameter(1, ValueType.AGGREGATE, bytes((1 << 24) - 4))
+    with pytest.raises(ValueError, match="event parameter"):
+        encode_events(EventArray((EventRecord(0, EventFlags.POINT, (parameter,)),)))

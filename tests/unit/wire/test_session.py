@@ -372,3 +372,13 @@ def test_after_the_end_nobody_says_anything() -> None:
 def test_only_parties_of_a_conversation_take_part_in_it() -> None:
     with pytest.raises(ValueError, match="no part"):
         ClientSession(Party.AGENT)
+
+
+@pytest.mark.parametrize("pdu", [DESC, Error(0), CONTAINER])
+def test_while_a_step_waits_pmcd_says_nothing_but_that_it_failed(pdu: Pdu) -> None:
+    session = ClientSession(Party.CLIENT)
+    session.received(Challenge(features=OFFER))
+    session.sent(Creds(flags=Feature.CONTAINER))
+    with pytest.raises(RemoteProtocolError, match="the name of a container"):
+        session.received(pdu)
+    assert session.phase is Phase.CONTAINER

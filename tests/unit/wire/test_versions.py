@@ -65,6 +65,10 @@ def test_adding_replaces_and_tells_the_channel_its_descriptor() -> None:
     assert second.fd == 5
 
 
+def test_a_channel_in_this_process_has_no_descriptor_and_says_what_it_knows() -> None:
+    assert repr(Channel(version=2, features=0xE44)) == "Channel(fd=None, version=2, socket=False, features=0x0e44)"
+
+
 def test_a_negative_descriptor_registers_nothing() -> None:
     table = IpcTable()
     table.add(4, Channel(version=2))

@@ -180,9 +180,9 @@ class _Head(NamedTuple):
 
     pmid: int
     numval: int
-    format: ValueFormat = ValueFormat.DPTR
-    instances: list[int] = []  # noqa: RUF012  # never changed
-    words: list[int] = []  # noqa: RUF012
+    format: ValueFormat
+    instances: list[int]
+    words: list[int]
 
 
 def read_value_sets(reader: Reader, count: int) -> list[ValueSet]:
@@ -200,7 +200,7 @@ def read_value_sets(reader: Reader, count: int) -> list[ValueSet]:
 def _read_head(reader: Reader) -> _Head:
     pmid, count = reader.u32(), reader.i32()
     if count <= 0:
-        return _Head(pmid, count)
+        return _Head(pmid, count, ValueFormat.INSITU, [], [])
     format_ = reader.u32()
     if format_ > ValueFormat.SPTR:
         raise RemoteProtocolError(f"value format {format_}")

@@ -81,9 +81,19 @@ class Files:
         return Source(self._prefix + path)
 
     def parsed(self, path: str, parse: Callable[[bytes], Parsed]) -> Callable[[], Parsed]:
-        """The refresh of a cluster: ``parse`` on the file as it is then."""
+        """The refresh of a cluster: ``parse`` on the text of the file as it is then.
+
+        ``ValueError`` for a text that breaks off: all that the kernel writes ends with a line.
+        """
         source = self.open(path)
-        return lambda: parse(source.read())
+
+        def read() -> Parsed:
+            text = source.read()
+            if text and not text.endswith(b"\n"):
+                raise ValueError(f"{source.path} breaks off")
+            return parse(text)
+
+        return read
 
     def read_once(self, path: str) -> bytes:
         """A small file (up to a page), opened for this one read, without the white space around it.

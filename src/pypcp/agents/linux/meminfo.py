@@ -99,6 +99,9 @@ def declare(agent: Agent, files: Files) -> None:
     _declare_differences(cluster)
     _declare_swap(cluster)
     _declare_sizes(cluster)
+    page = "Size of a page of memory"
+    constant = partial(agent.cluster(1).metric, sem=Semantics.DISCRETE)
+    constant("hinv.pagesize", 11, ValueType.U32, lambda _: PAGE_BYTES, units=BYTE, help_=page)
 
 
 def _value(key: bytes) -> Value:
@@ -148,8 +151,6 @@ def _declare_sizes(cluster: Cluster) -> None:
     cluster.metric("mem.freemem", 10, U64, _value(b"MemFree"), units=KBYTE, help_="Memory that nothing uses")
     megabytes = "Memory the kernel can use, in megabytes"
     constant("hinv.physmem", 9, ValueType.U32, _megabytes, units=MBYTE, help_=megabytes)
-    page = "Size of a page of memory"
-    constant("hinv.pagesize", 11, ValueType.U32, lambda _: PAGE_BYTES, units=BYTE, help_=page)
 
 
 def _megabytes(info: Meminfo) -> int | None:

@@ -14,6 +14,8 @@ from typing import Final
 from pypcp.agents.linux.files import Files
 from pypcp.model.values import Semantics, ValueType
 from pypcp.pmda.agent import Agent
+from pypcp.pmda.indom import Indom
+from pypcp.pmda.metrics import Cluster
 
 SCOPES: Final = {0x00: "Global", 0x10: "Host", 0x20: "Link", 0x40: "Site", 0x80: "Compat"}
 
@@ -62,29 +64,36 @@ def _ipv4_address(asked: socket.socket, name: str) -> str | None:
 def declare(agent: Agent, files: Files) -> None:
     """The addresses of network.interface."""
     interfaces = agent.indom(17, persistent=True, help_="Network interfaces that may have addresses")
+
+    def names() -> tuple[str, ...]:
+        interfaces.replace(files.list_directory("sys/class/net"))
+        return interfaces.names
+
+    def hardware(names: tuple[str, ...]) -> list[str | None]:
+        return [files.read_once(f"sys/class/net/{name}/address").decode() or None for name in names]
+
+    # IPv4 addresses are asked of the kernel, which knows this system only, not a recorded one.
+    ipv4 = ipv4_addresses if files.root == Path("/") else lambda names: [None] * len(names)
+    string = partial(agent.cluster(33, names).metric, type_=ValueType.STRING, indom=interfaces, sem=Semantics.DISCRETE)
+    string("network.interface.inet_addr", 0, read=ipv4, help_="IPv4 address")
+    string("network.interface.hw_addr", 3, read=hardware, help_="Hardware (MAC) address")
+    _declare_ipv6(agent.cluster(33, _ipv6_refresh(files, names)), interfaces)
+
+
+def _ipv6_refresh(files: Files, names: Callable[[], object]) -> Callable[[], dict[str, Ipv6]]:
     addresses = files.parsed("proc/net/if_inet6", parse_if_inet6)
 
     def refresh() -> dict[str, Ipv6]:
-        now = addresses()
-        interfaces.replace(dict.fromkeys(files.list_directory("sys/class/net") + list(now)))
-        return now
+        names()
+        return addresses()
 
-    string = partial(
-        agent.cluster(33, refresh).metric, type_=ValueType.STRING, indom=interfaces, sem=Semantics.DISCRETE
-    )
+    return refresh
 
-    def ipv4(now: object) -> list[str | None]:
-        # Asked of the kernel, which knows this system only, not a recorded one.
-        names = interfaces.names
-        return ipv4_addresses(names) if files.root == Path("/") else [None] * len(names)
 
-    def hardware(now: object) -> list[str | None]:
-        return [files.read_once(f"sys/class/net/{name}/address").decode() or None for name in interfaces.names]
-
-    string("network.interface.inet_addr", 0, read=ipv4, help_="IPv4 address")
+def _declare_ipv6(cluster: Cluster, interfaces: Indom) -> None:
+    string = partial(cluster.metric, type_=ValueType.STRING, indom=interfaces, sem=Semantics.DISCRETE)
     string("network.interface.ipv6_addr", 1, read=_of_each("address"), help_=IPV6_HELP)
     string("network.interface.ipv6_scope", 2, read=_of_each("scope"), help_="How far the IPv6 address is valid")
-    string("network.interface.hw_addr", 3, read=hardware, help_="Hardware (MAC) address")
 
 
 def _of_each(attribute: str) -> Callable[[dict[str, Ipv6]], dict[str, str]]:

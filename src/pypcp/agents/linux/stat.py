@@ -17,6 +17,7 @@ from pypcp.pmda.agent import Agent
 from pypcp.pmda.indom import Indom
 from pypcp.pmda.metrics import Cluster
 
+U32: Final = ValueType.U32
 U64: Final = ValueType.U64
 
 USER, NICE, SYSTEM, IDLE, IOWAIT, IRQ, SOFTIRQ, STEAL, GUEST, GUEST_NICE = range(10)
@@ -113,6 +114,7 @@ def declare(agent: Agent, files: Files, cpus: Indom) -> None:
     cluster = agent.cluster(0, refresh)
     _declare_times(cluster, cpus)
     _declare_counts(cluster)
+    _declare_clock(agent.cluster(0))
 
 
 def _declare_times(cluster: Cluster, cpus: Indom) -> None:
@@ -126,8 +128,11 @@ def _declare_times(cluster: Cluster, cpus: Indom) -> None:
         declare_time(f"kernel.all.{name}", time.all_item, U64, of_all, help_=f"{help_}, over all processors")
 
 
-def _readers(time: CpuTime) -> tuple[Callable[[Stat], list[int]], Callable[[Stat], int | None]]:
-    return lambda stat: time.milliseconds(stat.cpus), lambda stat: next(iter(time.milliseconds(stat.total)), None)
+def _readers(time: CpuTime) -> tuple[Callable[[Stat], list[int] | None], Callable[[Stat], int | None]]:
+    return (
+        lambda stat: time.milliseconds(stat.cpus) or None,
+        lambda stat: next(iter(time.milliseconds(stat.total)), None),
+    )
 
 
 def _declare_counts(cluster: Cluster) -> None:
@@ -138,10 +143,13 @@ def _declare_counts(cluster: Cluster) -> None:
     constant = partial(cluster.metric, sem=Semantics.DISCRETE)
     boot = "When the system was started\nIn seconds since the start of 1970, UTC."
     constant("kernel.all.boottime", 17, ValueType.I64, _count(b"btime"), units=SEC, help_=boot)
-    ticks = "Ticks a second of the kernel's clock as programs see it\nTimes in /proc are counted in these ticks."
-    constant("kernel.all.hz", 48, ValueType.U32, lambda _: HZ, units=PER_SECOND, help_=ticks)
     online = "Processors online\nAs the scheduler counts them: hardware threads."
-    constant("hinv.ncpu", 32, ValueType.U32, lambda stat: stat.cpus.height, help_=online)
+    constant("hinv.ncpu", 32, U32, lambda stat: stat.cpus.height, help_=online)
+
+
+def _declare_clock(cluster: Cluster) -> None:
+    ticks = "Ticks a second of the kernel's clock as programs see it\nTimes in /proc are counted in these ticks."
+    cluster.metric("kernel.all.hz", 48, U32, lambda _: HZ, sem=Semantics.DISCRETE, units=PER_SECOND, help_=ticks)
 
 
 def _count(key: bytes) -> Callable[[Stat], int | None]:

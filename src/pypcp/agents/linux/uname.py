@@ -52,10 +52,10 @@ def declare(agent: Agent, files: Files) -> None:
         constant(f"kernel.uname.{name}", item, read=_read_once(files, file), help_=help_)
     machine = "The kind of hardware, as the kernel calls it"
     constant("kernel.uname.machine", 3, read=lambda _: os.uname().machine, help_=machine)
-    hostname = files.open("proc/sys/kernel/hostname")
-    node = agent.cluster(12, lambda: hostname.read().decode("utf-8", "surrogateescape").strip() or None)
+    hostname = files.parsed("proc/sys/kernel/hostname", lambda text: text.decode("utf-8", "surrogateescape").strip())
+    node = agent.cluster(12, hostname)
     node.metric(
-        "kernel.uname.nodename", 4, ValueType.STRING, lambda name: name, sem=Semantics.DISCRETE, help_=NODE_HELP
+        "kernel.uname.nodename", 4, ValueType.STRING, lambda name: name or None, sem=Semantics.DISCRETE, help_=NODE_HELP
     )
     distro = cache(partial(distribution, files))
     constant("kernel.uname.distro", 7, read=lambda _: distro(), help_="The distribution and its version")

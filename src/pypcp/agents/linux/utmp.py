@@ -40,7 +40,8 @@ def parse_utmp(data: bytes) -> Sessions:
 
 def declare(agent: Agent, files: Files) -> None:
     """kernel.all.nusers, nroots and nsessions."""
-    sessions = agent.cluster(25, files.parsed("var/run/utmp", parse_utmp))
+    utmp = files.open("var/run/utmp")
+    sessions = agent.cluster(25, lambda: parse_utmp(utmp.read()))
     u32 = ValueType.U32
     sessions.metric(
         "kernel.all.nusers", 0, u32, lambda now: now.users, help_="Sessions of users, those of root included"

@@ -55,7 +55,7 @@ def declare(agent: Agent, files: Files) -> None:
     for item, name, help_ in names.GAUGES + names.PINS:
         cluster.metric(f"mem.vmstat.{name}", item, U64, _value(name), units=COUNT, help_=help_)
     _declare_counters(cluster)
-    _declare_swap(cluster)
+    _declare_swap(cluster, agent.cluster(SWAP))
 
 
 def _declare_counters(cluster: Cluster) -> None:
@@ -71,10 +71,11 @@ def _declare_counters(cluster: Cluster) -> None:
         counter(f"mem.vmstat.{name}", item, read=_sum(parts), help_=help_)
 
 
-def _declare_swap(cluster: Cluster) -> None:
-    counter = partial(cluster.metric, type_=ValueType.U32, sem=Semantics.COUNTER, units=COUNT, number=SWAP)
+def _declare_swap(pages: Cluster, transfers: Cluster) -> None:
+    counter = partial(pages.metric, type_=ValueType.U32, sem=Semantics.COUNTER, units=COUNT, number=SWAP)
     counter("swap.pagesin", 8, read=_word32("pswpin"), help_="Pages read back from swap")
     counter("swap.pagesout", 9, read=_word32("pswpout"), help_="Pages written to swap")
+    counter = partial(transfers.metric, type_=ValueType.U32, sem=Semantics.COUNTER, units=COUNT)
     counter("swap.in", 10, read=_not_counted, help_="Reads from swap\nNo kernel since 2.6 counts them.")
     counter("swap.out", 11, read=_not_counted, help_="Writes to swap\nNo kernel since 2.6 counts them.")
 
@@ -103,5 +104,5 @@ def _word32(name: str) -> Value:
     return lambda stat: stat[key] & 0xFFFFFFFF if key in stat else None
 
 
-def _not_counted(stat: Vmstat) -> int:
+def _not_counted(_: object) -> int:
     raise AppVersion("this kernel counts pages, not transfers")

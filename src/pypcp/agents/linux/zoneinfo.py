@@ -59,7 +59,8 @@ RENAMED: Final = {
 """Stock's names, and the kernel's where they differ."""
 
 HELP: Final = {
-    "nr_alloc_batch": "Pages to allocate here before the next zone's turn (kernels up to 4.7)",
+    "nr_alloc_batch": "Pages to allocate before the next zone's turn (up to 4.7)",
+    "nr_kernel_stack": "Stacks of threads within the kernel",
     "cma": "Pages set aside for contiguous allocations",
     "nr_swapcached": "Pages whose copy in swap is still good",
     "workingset_refault_anon": "Pages no file backs, read again soon after they were evicted",

@@ -143,7 +143,7 @@ def test_a_ciphersuite_that_is_not_allowed_is_not_used(certificates: Path, caplo
         ),
         (
             SERVER.replace("server.key", "locked.key"),
-            "1: @server.crt and the key @locked.key are no PEMificate and its key",
+            "1: @server.crt and the key @locked.key are no PEM",
         ),
         (SERVER.replace("server.crt", "ca.key"), "1: @ca.key and the key @server.key are no PEM"),
         (SERVER + "tls-ca-cert-file = @ca.key", "3: @ca.key holds no PEM certificates"),

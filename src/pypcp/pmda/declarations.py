@@ -111,6 +111,7 @@ class Declarations:
     def _cache(self, file: str) -> InstanceCache:
         """A cache that is kept in the state directory, once there is one."""
         cache = InstanceCache(self._state / file if self._state is not None else None, strings=True)
+        cache.is_kept = True
         self._caches.append((file, cache))
         return cache
 

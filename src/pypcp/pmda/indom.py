@@ -53,6 +53,7 @@ class Indom:
         self._position: dict[int, int] = {}
         self._id_of: dict[str, int] = {}
         self._first_words: tuple[int, dict[str, int]] = (-1, {})
+        self.is_fixed = fixed is not None
         if fixed:
             self._take(tuple(fixed.values()), tuple(fixed))
 

@@ -37,15 +37,17 @@ class Entry:
 class InstanceCache:
     """Names, the ids they keep, and what the agent knows of each.
 
-    Without a ``path`` it remembers for as long as the process lives. Names are told apart by their first word, as
-    clients give them; with ``strings`` the whole name counts, and it may be empty. Ids are one more than the last, up
-    to ``maximum``, and then the lowest that is free; with ``reuse`` always the lowest that is free.
+    Without a ``path`` it remembers for as long as the process lives; ``is_kept``: it is meant to have one. Names are
+    told apart by their first word, as clients give them; with ``strings`` the whole name counts, and it may be empty.
+    Ids are one more than the last, up to ``maximum``, and then the lowest that is free; with ``reuse`` always the
+    lowest that is free.
     """
 
     def __init__(
         self, path: Path | None = None, *, strings: bool = False, maximum: int = MAX_ID, reuse: bool = False
     ) -> None:
         self.path = path
+        self.is_kept = path is not None
         self.strings = strings
         self.maximum = maximum
         self.reuse = reuse
@@ -192,6 +194,7 @@ class InstanceCache:
     def open(self, path: Path) -> None:
         """Remember in this file from now on, and what it remembers now. A file that is none is set aside."""
         self.path = path
+        self.is_kept = True
         try:
             contents = read_instances(path)
         except FileNotFoundError:

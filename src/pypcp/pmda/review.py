@@ -1,0 +1,154 @@
+"""What a reviewer says of an agent: mistakes that clients would suffer from, and advice."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from pypcp.errors import NoValue, PcpError, TryAgain
+from pypcp.model.values import Semantics, ValueType
+from pypcp.pmda.agent import Agent
+from pypcp.pmda.background import BackgroundCluster
+from pypcp.pmda.indom import Indom
+from pypcp.pmda.metrics import Metric
+from pypcp.pmda.testing import AgentTester
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*", re.IGNORECASE)
+_ONELINE_LIMIT: Final = 100
+_SLOW_S: Final = 0.05
+_NUMBERS: Final = frozenset(
+    {ValueType.I32, ValueType.U32, ValueType.I64, ValueType.U64, ValueType.FLOAT, ValueType.DOUBLE}
+)
+_SHORT: Final = frozenset({ValueType.I32, ValueType.U32, ValueType.FLOAT})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One remark: about what, whether it is a mistake (else advice), and what to do."""
+
+    about: str
+    mistake: bool
+    remark: str
+
+    def __str__(self) -> str:
+        return f"{'mistake' if self.mistake else 'advice '}  {self.about}: {self.remark}"
+
+
+def review(agent: Agent) -> list[Finding]:
+    """Look at all that is declared, and fetch everything twice."""
+    with AgentTester(agent) as tester:
+        findings = [*_as_a_whole(agent), *_values(agent, tester)]
+    for metric in agent.registry.metrics.values():
+        for check in _METRIC_CHECKS:
+            findings += [Finding(metric.name, *found) for found in check(metric, agent)]
+    for indom in agent.registry.indoms.values():
+        findings += [Finding(f"instance domain {indom.id}", *found) for found in _instances(indom)]
+    return findings
+
+
+_Remarks = Iterator[tuple[bool, str]]
+
+
+def _as_a_whole(agent: Agent) -> Iterator[Finding]:
+    if not agent.registry.metrics and not agent.dynamic_roots:
+        yield Finding(agent.name, True, "it has no metrics")
+    if not agent.help:
+        yield Finding(agent.name, False, "say in a sentence what it is about: Agent(..., help_=...)")
+    roots = [name for name, _ in agent.children("")]
+    if len(roots) > 1:
+        yield Finding(agent.name, False, f"its names begin with {', '.join(roots)}; one root is easier to install")
+
+
+def _texts(metric: Metric, agent: Agent) -> _Remarks:
+    if not metric.oneline:
+        yield True, "no help; write a docstring, its first line is what people see first"
+    elif len(metric.oneline) > _ONELINE_LIMIT:
+        yield False, f"the first line of its help has {len(metric.oneline)} characters, {_ONELINE_LIMIT} are plenty"
+    elif metric.oneline.lower().strip(". ") in (metric.name, metric.name.rpartition(".")[2].replace("_", " ")):
+        yield False, "its help says no more than its name"
+
+
+def _name(metric: Metric, agent: Agent) -> _Remarks:
+    if not _NAME.fullmatch(metric.name):
+        yield True, "a component of a name is a letter, then letters, digits and underscores"
+    elif metric.name != metric.name.lower():
+        yield False, "names are written small, people type them"
+
+
+def _counter(metric: Metric, agent: Agent) -> _Remarks:
+    desc = metric.desc
+    if desc.sem != Semantics.COUNTER:
+        return
+    if desc.type not in _NUMBERS:
+        yield True, f"a counter of type {desc.type}; only numbers count"
+    elif desc.units.time < 0:
+        yield True, f"a counter in {desc.units}: that is a rate; export the count, clients make the rate"
+    elif desc.units.space == desc.units.time == desc.units.count == 0:
+        yield False, 'a counter without units; units="count", or whatever it counts, makes its rate readable'
+    elif desc.type in _SHORT and desc.units.count == 0:
+        yield False, f"a counter of type {desc.type} starts anew soon; 64 bits cost nothing"
+
+
+def _no_number(metric: Metric, agent: Agent) -> _Remarks:
+    desc = metric.desc
+    if desc.type not in _NUMBERS and str(desc.units):
+        yield True, f"{desc.units} of type {desc.type}; only numbers have units"
+
+
+def _family(metric: Metric, agent: Agent) -> _Remarks:
+    source = metric.cluster
+    if metric.indom is not None and metric.indom.source is None and not metric.indom.names:
+        yield True, f"instance domain {metric.indom.id} is empty and nothing fills it: fixed=, members= or replace()"
+    if isinstance(source, BackgroundCluster) and source.keep < source.every:
+        yield True, f"read every {source.every:g} s but kept for {source.keep:g} s: most of the time it has no values"
+
+
+_METRIC_CHECKS: Final[tuple[Callable[[Metric, Agent], _Remarks], ...]] = (_texts, _name, _counter, _no_number, _family)
+
+
+def _instances(indom: Indom) -> _Remarks:
+    if not indom.oneline:
+        yield False, "say what an instance is: indom(..., help_=...)"
+    if any(not name for name in indom.names):
+        yield True, "an instance has an empty name"
+    words = Counter(name.partition(" ")[0] for name in indom.names)
+    twice = [word for word, count in words.items() if count > 1]
+    if twice:
+        yield True, f"instances are asked for by their first word, and several begin with {twice[0]!r}"
+    if not indom.is_fixed and not indom.cache.is_kept:
+        yield False, "numbers of instances change when the agent is started anew: persistent=True keeps them"
+
+
+def _values(agent: Agent, tester: AgentTester) -> Iterator[Finding]:
+    first = _orders(agent)
+    for name in tester.names():
+        started = time.perf_counter()
+        try:
+            tester.fetch(name)
+            tester.fetch(name)
+        except (TryAgain, NoValue) as error:
+            yield Finding(name, False, f"it has no value: {error}")
+        except PcpError as error:
+            yield Finding(name, True, f"it cannot be fetched: {error}")
+        except AssertionError as error:
+            yield Finding(name, True, str(error).removeprefix(f"{name}: "))
+        if (took := (time.perf_counter() - started) / 2) > _SLOW_S:
+            yield Finding(name, False, f"a fetch takes {took * 1000:.0f} ms; @agent.source(every=...) reads it ahead")
+    for serial, names in _orders(agent).items():
+        before = first.get(serial, names)
+        if before != names and sorted(before) == sorted(names):
+            yield Finding(
+                f"instance domain {serial}", False, "its order changes all the time; sort it, that is cheaper"
+            )
+
+
+def _orders(agent: Agent) -> dict[str, tuple[str, ...]]:
+    found = {}
+    for indom in agent.registry.indoms.values():
+        indom.refresh()
+        found[str(indom.id)] = indom.names
+    return found

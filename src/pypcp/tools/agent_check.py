@@ -1,0 +1,26 @@
+"""``pypcp agent check``: what a reviewer would say of an agent."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from pypcp.errors import PcpError
+from pypcp.pmda.finding import find_agent
+from pypcp.pmda.review import review
+from pypcp.tools.agent import agent_parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print a line a finding; the exit status is 1 if there is a mistake among them."""
+    given = agent_parser("check", "Say what a reviewer would say of an agent. Fetches all its values.").parse_args(argv)
+    try:
+        findings = review(find_agent(given.agent))
+    except PcpError as error:
+        print(f"pypcp agent check: {error}", file=sys.stderr)
+        return 2
+    for finding in sorted(findings, key=lambda finding: (not finding.mistake, finding.about)):
+        print(finding)
+    mistakes = sum(finding.mistake for finding in findings)
+    print(f"{given.agent}: {mistakes} mistakes, {len(findings) - mistakes} pieces of advice")
+    return 1 if mistakes else 0

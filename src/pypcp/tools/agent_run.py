@@ -1,0 +1,87 @@
+"""``pypcp agent run``: an agent's values at once, and again whenever its file is saved."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from pypcp.errors import PcpError
+from pypcp.model.desc import Desc
+from pypcp.model.values import ValueType
+from pypcp.pmda.testing import AgentTester, Fetched
+from pypcp.tools.agent import agent_parser
+from pypcp.tools.render import units_text, value_text
+
+_LOOK_S: Final = 0.2
+_NAME_WIDTH: Final = 40
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print values until interrupted; the exit status."""
+    parser = agent_parser("run", "Show an agent's values, and again on every save of its file, until interrupted.")
+    parser.add_argument("names", metavar="METRIC", nargs="*", help="show these, or all below these names, only")
+    parser.add_argument("--once", action="store_true", help="show them once")
+    given = parser.parse_args(argv)
+    if given.once:
+        return 0 if _show(given.agent, given.names) else 1
+    try:
+        _show_on_every_save(given.agent, given.names)
+    except KeyboardInterrupt:
+        print()
+    return 0
+
+
+def _show_on_every_save(agent: str, names: Sequence[str]) -> None:
+    path = Path(agent)
+    saved = None
+    while True:
+        now = path.stat().st_mtime_ns if path.exists() else None
+        if now != saved or saved is None:
+            print(f"--- {agent}, {time.strftime('%H:%M:%S')}")
+            _show(agent, names)
+            if now is None:
+                return
+        saved = now
+        time.sleep(_LOOK_S)
+
+
+def _show(agent: str, names: Sequence[str]) -> bool:
+    """Print all values; is it an agent at all?"""
+    try:
+        with AgentTester(agent) as tester:
+            for below in names or [""]:
+                for name in tester.names(below):
+                    print("\n".join(_lines(tester, name)), flush=True)
+    except PcpError as error:
+        print(f"pypcp agent run: {error}", file=sys.stderr)
+    except Exception:  # noqa: BLE001 - the author's code, which is being written just now
+        traceback.print_exc()
+    else:
+        return True
+    return False
+
+
+def _lines(tester: AgentTester, name: str) -> Iterator[str]:
+    desc = tester.desc(name)
+    try:
+        fetched = tester.fetch(name)
+    except (PcpError, AssertionError) as error:
+        yield f"{name:<{_NAME_WIDTH}} {error}"
+        return
+    yield from _values(name, desc, fetched)
+
+
+def _values(name: str, desc: Desc, fetched: Fetched) -> Iterator[str]:
+    units = "" if units_text(desc) == "none" else f" {units_text(desc)}"
+    type_ = ValueType(desc.type)
+    if isinstance(fetched, dict):
+        yield f"{name}{units and f' ({units.strip()})'}"
+        for instance, value in fetched.items():
+            yield f"    {instance:<{_NAME_WIDTH - 4}} {value_text(value, type_)}"
+    else:
+        shown = "no value" if fetched is None else value_text(fetched, type_) + units
+        yield f"{name:<{_NAME_WIDTH}} {shown}"

@@ -32,6 +32,7 @@ class BlockingContext(Calls, BlockingDriver):
         patience: Patience | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
+        self.host = host
         self._line = Line(host, container, patience, tls)
         self._stream: BlockingStream | None = None
         self.state = self._line.state

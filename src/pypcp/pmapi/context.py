@@ -30,6 +30,7 @@ class Context(Calls, AsyncDriver):
         patience: Patience | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
+        self.host = host
         self._line = Line(host, container, patience, tls)
         self._stream: AsyncStream | None = None
         self._turn = asyncio.Lock()

@@ -60,8 +60,8 @@ class RunningAgent(Protocol):
 
     pid: int
 
-    async def end(self) -> int:
-        """See to it that it is gone; its wait status."""
+    async def end(self, *, hangs: bool) -> int:
+        """See to it that it is gone, at once if it ``hangs``; its wait status."""
         ...
 
 
@@ -221,7 +221,7 @@ class AgentKeeper:
         finally:
             served, self._stream = self._stream is not None, None
             stream.end("the agent is ended")
-            status = await asyncio.shield(process.end()) if process is not None else 0
+            status = await asyncio.shield(process.end(hangs=stream.hangs)) if process is not None else 0
         self._bury(why, status, served)
         self._settle()
 

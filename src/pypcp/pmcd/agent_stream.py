@@ -78,6 +78,7 @@ class AgentStream(asyncio.Protocol):
     ) -> None:
         self.name = name
         self.ready = True
+        self.hangs = False
         self.hard_limit_s = hard_limit_s
         self._lost: Callable[[str], None] | None = lost
         self._became_ready = became_ready
@@ -213,6 +214,7 @@ class AgentStream(asyncio.Protocol):
 
     def _silent(self) -> None:
         assert self._current is not None
+        self.hangs = True
         self.end(f"no reply within {self.hard_limit_s:g} s", self._current.silent)
 
     def _stop_timer(self) -> None:

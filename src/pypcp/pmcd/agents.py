@@ -78,6 +78,6 @@ async def _start_socket(
         await connect(_FAMILIES[spec.family], str(spec.address), stream, within_s)
     except BaseException:
         if process is not None:
-            await process.end()
+            await process.end(hangs=False)
         raise
     return process

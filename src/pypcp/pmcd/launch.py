@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import socket
@@ -18,8 +17,6 @@ from typing import Final
 
 from pypcp.errors import OsError
 from pypcp.pmcd.agent_stream import AgentStream
-
-log = logging.getLogger(__name__)
 
 _CONNECT_EVERY_S: Final = 0.05
 _END_WITHIN_S: Final = 1.0
@@ -53,28 +50,17 @@ class AgentProcess:
         if not self.ended.done():
             self.ended.set_result(status)
 
-    async def end(self) -> int:
+    async def end(self, *, hangs: bool) -> int:
         """See to it that the agent and its process group are gone; its wait status.
 
-        A closed stream is what an agent ends by; one that has not ended by itself soon after is killed.
+        A closed stream is what an agent ends by; one that ``hangs``, or does not end soon after, is killed.
         """
-        with contextlib.suppress(TimeoutError):
-            return await self._reaped(_END_WITHIN_S)
-        log.warning("process %d does not end by itself; killed", self.pid)
-        return await self._kill()
-
-    async def _kill(self) -> int:
+        if not hangs:
+            await asyncio.wait([self.ended], timeout=_END_WITHIN_S)
+        # What the agent started goes with it: its group is there for as long as one of them is.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         return await asyncio.shield(self.ended)
-
-    async def _reaped(self, within_s: float) -> int:
-        async with asyncio.timeout(within_s):
-            status = await asyncio.shield(self.ended)
-        # What the agent started goes with it; its group is there as long as one of them is.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        return status
 
 
 async def start_piped(command: Sequence[str], stream: AgentStream, directory: Path | None) -> AgentProcess:

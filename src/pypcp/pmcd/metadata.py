@@ -80,7 +80,9 @@ _ABSENT: dict[LabelType, type[PcpError]] = {
 
 def labels(router: Router, client: Client, pdu: LabelRequest, context: LabelSet, profile: Profile) -> Asking[Pdu]:
     """LABEL_REQ -> LABEL: the daemon's own ``context`` labels, or an agent's. See: pmLookupLabels(3)."""
-    ident, level = pdu.ident, LabelType(pdu.type)
+    ident, level = pdu.ident, pdu.type
+    if not isinstance(level, LabelType):
+        raise BadType(f"no labels of type {level}")
     if level is LabelType.CONTEXT:
         return LabelReply(ident, level, [context])
     absent = _ABSENT.get(level)

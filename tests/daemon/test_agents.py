@@ -1,0 +1,193 @@
+"""What an agent process does wrong costs its own metrics, never anybody else's values."""
+
+import asyncio
+import contextlib
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from pypcp.errors import NoAgent, ProtocolError, RequestTimeout, TryAgain
+from pypcp.model.ids import Pmid
+from pypcp.pmapi.context import Context
+from pypcp.pmcd.agent_keeper import AgentKeeper
+from pypcp.wire.pdu import StateChange
+from running import Running, Starter
+
+pytestmark = pytest.mark.anyio
+GOOD, BAD = 100, 101
+GOOD_VALUE, BAD_VALUE = Pmid.build(GOOD, 0, 0), Pmid.build(BAD, 0, 0)
+NUMAGENTS = Pmid.build(2, 0, 2)
+
+
+async def fetched(client: Context, *pmids: int) -> list[object]:
+    """Each metric's value, or the class of its error."""
+    result = await client.fetch(pmids)
+    return [type(each.error) if each.error else each.value for each in result.value_sets]
+
+
+def keeper(running: Running, domain: int) -> AgentKeeper:
+    route = running.daemon.router.routes[domain]
+    assert isinstance(route, AgentKeeper)
+    return route
+
+
+def alive_in_group(group: int) -> list[int]:
+    """The processes of a group that have not ended; whoever has to reap them may take his time."""
+    alive = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state not in "ZX":
+                alive.append(int(stat.parent.name))
+    return alive
+
+
+async def until(condition: object, limit_s: float = 5.0) -> None:
+    """Wait for what must come true."""
+    assert callable(condition)
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, "what must come true did not"
+        await asyncio.sleep(0.005)
+
+
+async def test_an_agent_in_good_order_is_relayed(start: Starter) -> None:
+    async with start({GOOD: "well"}) as running, running.client() as client:
+        assert await fetched(client, GOOD_VALUE, NUMAGENTS, GOOD_VALUE) == [1, 2, 1]
+        assert (await client.lookup_desc(GOOD_VALUE)).pmid == GOOD_VALUE
+        assert await client.lookup_name("fake100.value") == GOOD_VALUE
+
+
+async def test_a_late_agent_costs_its_own_metrics_and_answers_the_next_fetch(start: Starter) -> None:
+    async with start({GOOD: "well", BAD: "late 0.3"}, agent_soft_s=0.1) as running, running.client() as client:
+        assert await fetched(client, GOOD_VALUE, BAD_VALUE) == [1, TryAgain]
+        await until(lambda: keeper(running, BAD).statistics.requests == 1)
+        assert await fetched(client, GOOD_VALUE, BAD_VALUE) == [2, 1]
+        assert keeper(running, BAD).statistics.late == 1
+
+
+async def test_a_late_agent_alone_is_waited_for(start: Starter) -> None:
+    async with start({BAD: "late 0.3"}, agent_soft_s=0.1) as running, running.client() as client:
+        assert await fetched(client, BAD_VALUE) == [1]
+
+
+async def test_others_fetch_while_an_agent_hangs(start: Starter) -> None:
+    async with (
+        start({GOOD: "well", BAD: "hang"}, agent_s=1.0) as running,
+        running.client() as stuck,
+        running.client() as other,
+    ):
+        waiting = asyncio.create_task(fetched(stuck, BAD_VALUE))
+        await until(lambda: not keeper(running, BAD)._stream.idle)  # type: ignore[union-attr]
+        assert [await fetched(other, GOOD_VALUE) for _ in range(20)] == [[count] for count in range(1, 21)]
+        assert not waiting.done()
+        assert await waiting == [RequestTimeout]
+
+
+async def test_a_hanging_agent_is_killed_with_its_children_and_started_again(start: Starter) -> None:
+    async with start({BAD: "hang"}, agent_s=0.2) as running, running.client() as client:
+        before = keeper(running, BAD).pid
+        assert await fetched(client, BAD_VALUE) == [RequestTimeout]
+        await until(lambda: keeper(running, BAD).pid not in (0, before) and keeper(running, BAD).refusal is None)
+        await until(lambda: not alive_in_group(before))
+        assert keeper(running, BAD).statistics.restarts == 1
+
+
+@pytest.mark.parametrize("behaviour", ["garbage", "print", "half", "short", "wrong", "overlapping", "die"])
+async def test_a_broken_reply_ends_the_agent_alone(start: Starter, behaviour: str) -> None:
+    async with start({GOOD: "well", BAD: behaviour}, agent_s=0.5) as running, running.client() as client:
+        assert await fetched(client, GOOD_VALUE, BAD_VALUE) in ([1, ProtocolError], [1, NoAgent])
+        await until(lambda: keeper(running, BAD).statistics.restarts == 1)
+        result = await client.fetch([GOOD_VALUE])
+        assert result.value_sets[0].value == 2
+        assert result.changes & StateChange.DROP_AGENT
+
+
+async def test_a_reply_that_nobody_asked_for_is_not_taken_for_the_next(start: Starter) -> None:
+    async with start({BAD: "twice"}) as running, running.client() as client:
+        assert await fetched(client, BAD_VALUE) == [1]
+        assert await fetched(client, BAD_VALUE) == [2]
+
+
+async def test_a_client_that_leaves_does_not_take_the_exchange_with_it(start: Starter) -> None:
+    async with start({BAD: "late 0.2"}) as running:
+        async with running.client() as leaver:
+            leaving = asyncio.create_task(fetched(leaver, BAD_VALUE))
+            await until(lambda: not keeper(running, BAD)._stream.idle)  # type: ignore[union-attr]
+            leaving.cancel()
+        async with running.client() as client:
+            assert await fetched(client, BAD_VALUE) == [2]
+
+
+async def test_an_agent_that_is_not_ready_says_try_again_until_it_is(start: Starter) -> None:
+    async with start({BAD: "unready 0.2"}) as running, running.client() as client:
+        assert await fetched(client, BAD_VALUE) == [TryAgain]
+        assert await fetched(client, BAD_VALUE) == [TryAgain]
+        await until(lambda: keeper(running, BAD).refusal is None)
+        assert await fetched(client, BAD_VALUE) == [2]
+
+
+async def test_notices_of_an_agent_reach_every_client_once(start: Starter) -> None:
+    async with start({BAD: "changing"}) as running, running.client() as first, running.client() as second:
+        await first.fetch([BAD_VALUE])
+        assert (await first.fetch([BAD_VALUE])).changes == StateChange.LABEL_CHANGE | StateChange.NAMES_CHANGE
+        assert (await first.fetch([BAD_VALUE])).changes == StateChange.NO_CHANGE
+        assert (await second.fetch([NUMAGENTS])).changes == StateChange.LABEL_CHANGE | StateChange.NAMES_CHANGE
+
+
+async def test_a_silent_agent_is_abandoned_and_the_daemon_serves(start: Starter) -> None:
+    async with start({GOOD: "well", BAD: "silent"}, agent_hello_s=0.3) as running, running.client() as client:
+        assert await fetched(client, GOOD_VALUE, BAD_VALUE) == [1, NoAgent]
+
+
+async def test_an_agent_that_wants_to_know_is_told_of_clients_and_of_their_end(start: Starter, tmp_path: Path) -> None:
+    async with start({BAD: "curious"}) as running:
+        async with running.client() as client:
+            await fetched(client, BAD_VALUE)
+        seen = tmp_path / "seen"
+        await until(lambda: "Error 0" in seen.read_text())
+    lines = seen.read_text().splitlines()
+    assert lines[0].startswith("Creds")
+    told = [line.split()[0] for line in lines[1:]]
+    assert told == [*["Attribute"] * 3, "ProfilePdu", "Fetch", "DescRequest", "Error"]
+    assert f"b'{os.getpid()}\\x00'" in lines[1]
+
+
+async def test_names_of_an_agent_that_hangs_are_left_out_of_a_traverse(start: Starter) -> None:
+    async with start({GOOD: "well", BAD: "nameless"}, agent_s=0.3) as running, running.client() as client:
+        names = await client.traverse("")
+        assert "fake100.more.one" in names
+        assert "fake101.value" in names
+        assert not [name for name in names if name.startswith("fake101.more")]
+
+
+async def test_no_slot_is_used_again_before_an_agent_knows_of_its_end(start: Starter) -> None:
+    async with start({BAD: "late 0.3"}) as running:
+        async with running.client() as client:
+            leaving = asyncio.create_task(fetched(client, BAD_VALUE))
+            await until(lambda: not keeper(running, BAD)._stream.idle)  # type: ignore[union-attr]
+            leaving.cancel()
+        await until(lambda: len(running.daemon.clients) == 0)
+        async with running.client():
+            await until(lambda: len(running.daemon.clients) == 1)
+            assert next(iter(running.daemon.clients)).client.context == 1
+
+
+async def test_a_reload_keeps_agents_that_stay_and_ends_those_that_go(start: Starter, tmp_path: Path) -> None:
+    async with start({GOOD: "well", BAD: "well"}) as running, running.client() as client:
+        stays = keeper(running, GOOD).pid
+        assert await fetched(client, GOOD_VALUE, BAD_VALUE) == [1, 1]
+        configuration = tmp_path / "pmcd.conf"
+        configuration.write_text(configuration.read_text().splitlines()[0] + "\n")
+        await running.daemon.reload()
+        assert await fetched(client, GOOD_VALUE, BAD_VALUE) == [2, NoAgent]
+        assert keeper(running, GOOD).pid == stays
+
+
+async def test_a_bad_configuration_changes_nothing(start: Starter, tmp_path: Path) -> None:
+    async with start({GOOD: "well"}) as running, running.client() as client:
+        (tmp_path / "pmcd.conf").write_text("nonsense\n")
+        await running.daemon.reload()
+        assert await fetched(client, GOOD_VALUE) == [1]

@@ -1,0 +1,114 @@
+"""An agent that misbehaves as told: ``agent.py DOMAIN BEHAVIOUR [SECONDS]``, a pipe agent with one metric D.0.0.
+
+It is written on the codec alone, not on the SDK: the SDK would not let it do most of this.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from pypcp.model.desc import Desc
+from pypcp.model.ids import PM_INDOM_NULL, Pmid
+from pypcp.model.units import NONE
+from pypcp.model.values import Semantics, ValueSet, ValueType
+from pypcp.wire.desc import DescReply, DescRequest
+from pypcp.wire.fetch import Fetch
+from pypcp.wire.framing import FrameReader
+from pypcp.wire.handshake import Creds, Error
+from pypcp.wire.pdu import Pdu, decode, encode
+from pypcp.wire.pmns import PmnsChild, PmnsNames, PmnsTraverse
+from pypcp.wire.result import Result
+
+NOT_READY, READY = -13394, -13393
+
+
+class FakeAgent:
+    def __init__(self, domain: int, behaviour: str, seconds: float) -> None:
+        self.domain, self.behaviour, self.seconds = domain, behaviour, seconds
+        self.fetches = 0
+        self.frames = FrameReader()
+
+    def run(self) -> None:
+        if self.behaviour == "silent":
+            time.sleep(60)
+        self.send(Creds(sender=os.getpid(), flags=0x44 if self.behaviour == "curious" else 0))
+        while data := os.read(0, 65536):
+            for frame in self.frames.feed(data):
+                self.answer(decode(frame))
+
+    def send(self, pdu: Pdu) -> None:
+        os.write(1, encode(pdu))
+
+    def answer(self, pdu: Pdu) -> None:
+        if self.behaviour == "curious":
+            with Path("seen").open("a") as seen:
+                print(type(pdu).__name__, pdu.sender, getattr(pdu, "value", ""), file=seen, flush=True)
+        if isinstance(pdu, Fetch):
+            self.fetches += 1
+            getattr(self, f"fetch_{self.behaviour}", self.fetch_well)(pdu)
+        elif isinstance(pdu, DescRequest):
+            pmid = Pmid(pdu.pmid)
+            self.send(DescReply(Desc(pmid, ValueType.U32, PM_INDOM_NULL, Semantics.INSTANT, NONE)))
+        elif isinstance(pdu, PmnsTraverse | PmnsChild):
+            if self.behaviour == "nameless":
+                time.sleep(60)
+            self.send(PmnsNames([f"{pdu.name}.one"] if isinstance(pdu, PmnsTraverse) else ["one"]))
+
+    def result(self, pdu: Fetch, changes: int = 0) -> Result:
+        sets = [ValueSet.singular(pmid, self.fetches, ValueType.U32) for pmid in pdu.pmids]
+        return Result(changes * 1_000_000_000, sets)
+
+    def fetch_well(self, pdu: Fetch) -> None:
+        self.send(self.result(pdu))
+
+    def fetch_late(self, pdu: Fetch) -> None:
+        time.sleep(self.seconds)
+        self.send(self.result(pdu))
+
+    def fetch_hang(self, pdu: Fetch) -> None:
+        os.fork() or time.sleep(60)  # a child that holds the stream open too
+        time.sleep(60)
+
+    def fetch_garbage(self, pdu: Fetch) -> None:
+        os.write(1, b"this is no PDU at all, but long enough")
+
+    def fetch_print(self, pdu: Fetch) -> None:
+        os.write(1, b"debug: fetching\n")
+        self.send(self.result(pdu))
+
+    def fetch_half(self, pdu: Fetch) -> None:
+        os.write(1, encode(self.result(pdu))[:20])
+        time.sleep(60)
+
+    def fetch_die(self, pdu: Fetch) -> None:
+        os._exit(7)
+
+    def fetch_short(self, pdu: Fetch) -> None:
+        self.send(Result(0, []))
+
+    def fetch_twice(self, pdu: Fetch) -> None:
+        self.send(self.result(pdu))
+        self.send(self.result(pdu))
+
+    def fetch_wrong(self, pdu: Fetch) -> None:
+        self.send(PmnsNames(["not", "a", "result"]))
+
+    def fetch_unready(self, pdu: Fetch) -> None:
+        if self.fetches > 1:
+            self.send(self.result(pdu))
+            return
+        self.send(Error(NOT_READY))
+        time.sleep(self.seconds)
+        self.send(Error(READY))
+
+    def fetch_changing(self, pdu: Fetch) -> None:
+        self.send(self.result(pdu, 8 | 16 if self.fetches == 2 else 0))
+
+    def fetch_overlapping(self, pdu: Fetch) -> None:
+        good = encode(Result(0, [ValueSet(pmid, [1, 2], [3, 4], type=ValueType.U64) for pmid in pdu.pmids]))
+        os.write(1, good[:48] + good[40:44] + good[48:])  # both values point at one block
+
+
+if __name__ == "__main__":
+    FakeAgent(int(sys.argv[1]), sys.argv[2], float(sys.argv[3]) if len(sys.argv) > 3 else 0.0).run()

@@ -1,0 +1,80 @@
+"""A daemon in the test's own event loop, with agents that misbehave as told (see tests/fakes/agent.py)."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pypcp.pmapi.context import Context
+from pypcp.pmcd.daemon import Daemon
+from pypcp.pmcd.limits import Limits
+from pypcp.pmcd.options import Options
+from pypcp.pmcd.sources import Sources
+from pypcp.pmda.agent import Agent
+
+FAKE_AGENT = Path(__file__).parent / "fakes" / "agent.py"
+
+
+@dataclass
+class Running:
+    """A running daemon and the path of its socket."""
+
+    daemon: Daemon
+    path: Path
+
+    def client(self) -> Context:
+        return Context(f"unix:{self.path}")
+
+
+class Starter:
+    """Starts daemons in a directory of the test."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @asynccontextmanager
+    async def __call__(
+        self, agents: dict[int, str] | None = None, own: Sequence[Agent] = (), access: str = "", **limits: Any
+    ) -> AsyncIterator[Running]:
+        """``agents`` are processes, ``{domain: behaviour}``; ``own`` are agents in the daemon; the rest are limits."""
+        configuration = _configuration(self.directory, agents or {}, access)
+        names = self.directory / "names"
+        names.write_text(_name_space(agents or {}))
+        path = self.directory / "pmcd.socket"
+        options = Options(socket=path, limits=replace(Limits(), **limits))
+        daemon = Daemon(options, own, Sources(configuration, names), directory=self.directory)
+        stop, ready = asyncio.Event(), asyncio.Event()
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+        listener.listen(64)
+        serving = asyncio.create_task(daemon.serve([listener], ready.set, stop))
+        waiting = asyncio.create_task(ready.wait())
+        await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)
+        try:
+            yield Running(daemon, path)
+        finally:
+            waiting.cancel()
+            stop.set()
+            await serving
+            path.unlink()
+
+
+def _configuration(directory: Path, agents: dict[int, str], access: str) -> Path:
+    lines = [
+        f'fake{domain} {domain} pipe binary "{sys.executable}" "{FAKE_AGENT}" {domain} {behaviour}'
+        for domain, behaviour in agents.items()
+    ]
+    path = directory / "pmcd.conf"
+    path.write_text("\n".join([*lines, access, ""]))
+    return path
+
+
+def _name_space(agents: dict[int, str]) -> str:
+    """``fakeD.value`` for each agent, and a dynamic subtree ``fakeD.more``."""
+    roots = "".join(f"    fake{domain}\n" for domain in agents)
+    blocks = "".join(f"fake{domain} {{\n    value {domain}:0:0\n    more {domain}:*:*\n}}\n" for domain in agents)
+    return f"root {{\n{roots}    pmcd\n}}\npmcd {{\n    numagents 2:0:2\n}}\n{blocks}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from pypcp.pmcd.gate import Gate, rules_of
 from pypcp.pmcd.options import Options
 from pypcp.pmcd.plan import PlanCache
 from pypcp.pmcd.router import LocalRoute, Route, Router, merged_names
+from pypcp.pmcd.security import Security
 from pypcp.pmcd.selfmetrics import self_agent
 from pypcp.pmcd.sources import Sources
 from pypcp.pmcd.statistics import Statistics
@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 _BACKLOG = 512
 _CHECK_S = 1.0
+_FEATURES = Feature.CONTAINER | Feature.LABELS | Feature.HIGHRES | Feature.DESCS
 
 
 def _changes(started: Collection[AgentSpec], dropped: Collection[Route]) -> StateChange:
@@ -57,6 +58,7 @@ class Daemon:
         agents: Iterable[AgentInterface] = (),
         sources: Sources | None = None,
         *,
+        security: Security | None = None,
         state: Path | None = None,
         directory: Path | None = None,
     ) -> None:
@@ -64,7 +66,7 @@ class Daemon:
         self.sources = sources if sources is not None else Sources()
         self.limits = options.limits
         self.statistics = Statistics()
-        self.features = Feature.LABELS | Feature.HIGHRES | Feature.DESCS
+        self.security = security if security is not None else Security()
         self.clients = ClientTable()
         self.running = False
         self.told_to_reload = asyncio.Event()
@@ -72,11 +74,14 @@ class Daemon:
         self.router: Router
         self.plans: PlanCache
         self._moment: object = None
-        self.tls: ssl.SSLContext | None = None
         self.channels = IpcTable()
         self._configuration = self.sources.read_configuration()
         restricted = self.sources.configuration is None
-        self.gate = Gate(rules_of(self._configuration.statements), restricted=restricted)
+        self.gate = Gate(
+            rules_of(self._configuration.statements),
+            restricted=restricted,
+            needs_credentials=self.security.credentials_required,
+        )
         self._static = self.sources.read_names()
         self._own: dict[str, Route] = {each.name: LocalRoute(each) for each in (self_agent(self), *agents)}
         self._maker = AgentMaker(self, self._own, state, directory)
@@ -189,6 +194,12 @@ class Daemon:
         self.gate.identify(connection.entered, connection.client)
         for route in self.router.routes.values():
             route.attributes_changed(connection.client)
+
+    @property
+    def features(self) -> Feature:
+        """What the challenge offers, and what it insists on."""
+        required = Feature.CREDS_REQD if self.gate.needs_credentials else Feature.NONE
+        return _FEATURES | self.security.features | required
 
     @property
     def accepts_version_1(self) -> bool:

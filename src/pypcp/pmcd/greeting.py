@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from pypcp.errors import (
@@ -19,6 +19,8 @@ from pypcp.errors import (
     ProtocolError,
     RequestTimeout,
 )
+from pypcp.pmcd.sasl import Exchange
+from pypcp.pmcd.security import identify
 from pypcp.wire.attribute import Attribute, AttributeKey
 from pypcp.wire.handshake import Creds, Error
 from pypcp.wire.pdu import Feature
@@ -84,16 +86,29 @@ class Greeting:
 
     async def _secure(self) -> None:
         acknowledged = bool(self._flags & Feature.SECURE_ACK)
-        if self._daemon.tls is None:
+        if self._daemon.security.tls is None:
             if acknowledged:
                 self._connection.say(Error(NotConnected.code))
             raise NotConnected("there is no TLS certificate")
         if acknowledged:
             self._connection.say(Error(0))
-        await self._connection.start_tls(self._daemon.tls)
+        await self._connection.start_tls(self._daemon.security.tls)
 
     async def _authenticate(self) -> None:
-        raise OsError(-errno.EOPNOTSUPP, "there are no accounts to authenticate against")
+        security = self._daemon.security
+        exchange = Exchange(security.accounts.current(), private=self._connection.is_private)
+        self._connection.say(Attribute(AttributeKey.SASL, exchange.mechanisms))
+        step: Callable[[bytes], bytes | None] = exchange.start
+        while True:
+            response = await self._attribute(AttributeKey.SASL)
+            async with security.hashing:
+                challenge = await asyncio.to_thread(step, response)
+            if challenge is None:
+                break
+            self._connection.say(Attribute(AttributeKey.SASL, challenge))
+            step = exchange.step
+        self._client.username = exchange.username
+        self._client.uid, self._client.gid = identify(exchange.username or "")
 
     async def _take_container(self) -> None:
         name = await self._attribute(AttributeKey.CONTAINER)

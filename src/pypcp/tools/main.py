@@ -12,6 +12,12 @@ from pypcp import __version__
 COMMANDS: Final = {
     "up": ("pypcp.tools.up", "run the collector here and now, no configuration needed"),
     "pmcd": ("pypcp.tools.pmcd", "run the collector with stock's options and files"),
+    "user": ("pypcp.tools.user", "say who can log in to the collector"),
+    "info": ("pypcp.tools.info", "tell about metrics, as pminfo does"),
+    "probe": ("pypcp.tools.probe", "tell whether metrics have values, as pmprobe does"),
+    "val": ("pypcp.tools.val", "watch a metric, as pmval does"),
+    "store": ("pypcp.tools.store", "change the value of a metric, as pmstore does"),
+    "errors": ("pypcp.tools.errors", "say what a PCP error code means, as pmerr does"),
     "agent": ("pypcp.tools.agent", "write an agent, look at it, run it for a daemon"),
 }
 """Each command's module (it has a ``main(argv)``) and what it is for. Only the one that is called is imported."""

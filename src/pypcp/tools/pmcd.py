@@ -18,7 +18,9 @@ from pypcp.pmcd.daemon import Daemon
 from pypcp.pmcd.limits import Limits
 from pypcp.pmcd.options import LOOPBACK, PMCD_PORT, Options
 from pypcp.pmcd.running import LOOPS, run
+from pypcp.pmcd.security import Security
 from pypcp.pmcd.sources import Sources
+from pypcp.tools.user import accounts_file
 
 _USUAL: Final = Limits()
 
@@ -63,7 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     add("-s", "--socket", type=Path, help="path of the UNIX socket")
     add("-t", dest="exchange_s", type=float, default=_USUAL.agent_s, metavar="SEC", help="for one exchange")
     add("--loop", choices=LOOPS, default="auto", help="event loop (default: uvloop where installed)")
-    for absent in ("-D", "-F", "-Q", "-S", "-T", "-U", "-v", "-x"):
+    add("-Q", "--remotecert", action="store_true", help="clients of other hosts need a certificate")
+    add("-S", "--reqauth", action="store_true", help="every client must say who it is")
+    for absent in ("-D", "-F", "-T", "-U", "-v", "-x"):
         add(absent, action=_Absent, nargs="?", help=argparse.SUPPRESS)
     return parser
 
@@ -78,8 +82,16 @@ def _run(given: argparse.Namespace) -> None:
         include_dirs=(paths.name_space.parent,),
         unique_names=given.uniqnames is not None,
     )
+    security = Security.load(
+        paths.config_file("tls.conf", "PCP_TLSCONF_PATH"),
+        accounts_file(paths),
+        credentials_required=given.reqauth,
+        certificate_required=given.remotecert,
+    )
+    state = paths.state_dir / "instances"
     with Listeners.open(addresses=options.addresses, ports=options.ports, unix_path=options.socket) as listeners:
-        run(Daemon(options, (), sources, state=paths.state_dir / "instances"), listeners, given.loop, lambda: None)
+        daemon = Daemon(options, (), sources, security=security, state=state)
+        run(daemon, listeners, given.loop, lambda: None)
 
 
 def _options(given: argparse.Namespace, paths: Paths) -> Options:

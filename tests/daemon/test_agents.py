@@ -107,6 +107,7 @@ async def test_a_broken_reply_ends_the_agent_alone(start: Starter, behaviour: st
 
 async def test_a_reply_that_nobody_asked_for_is_not_taken_for_the_next(start: Starter) -> None:
     async with start({BAD: "twice"}) as running, running.client() as client:
+        await client.lookup_desc(BAD_VALUE)
         assert await fetched(client, BAD_VALUE) == [1]
         await until(lambda: running.daemon.statistics.pdu_in[PduType.RESULT & 63] == 2)
         assert await fetched(client, BAD_VALUE) == [2]

@@ -46,7 +46,7 @@ class LiveProcess:
 
 
 def cgroup_of(raw: bytes) -> str:
-    """The control group in the text of ``/proc/PID/cgroup``: version 2's, else the memory controller's; ``/`` for none."""
+    """The control group in the text of ``/proc/PID/cgroup``: version 2, else memory; ``/`` for none."""
     found = {}
     for line in os.fsdecode(raw).splitlines():
         _, _, rest = line.partition(":")

@@ -61,28 +61,31 @@ def read_text(path: PathLike) -> str:
     return content.decode(errors="surrogateescape")
 
 
-_SETTING: Final = re.compile(r"\s*([\w.-]+)\s*=\s*(.*?)(?:\s#.*)?\s*")
-_SECTION: Final = re.compile(r"\s*\[\s*([^]]*?)\s*\]\s*")
+_NAME: Final = re.compile(r"[\w.-]+")
+_COMMENT: Final = re.compile(r"\s#")
 
 
 def parse_settings(text: str, file: str) -> dict[str, dict[str, Setting]]:
     """``key = value`` lines by section; what stands before the first ``[section]`` is in the section ``""``.
 
-    ``#`` and ``;`` at the start of a line begin a comment, ``#`` after a blank too. A key that is there twice keeps its last value.
-    ``ConfigurationError``: lines that are none of this.
+    ``#`` and ``;`` at the start of a line begin a comment, ``#`` after a blank too. A key that is there twice keeps its
+    last value. ``ConfigurationError``: lines that are none of this.
     """
     sections: dict[str, dict[str, Setting]] = {"": {}}
     current = sections[""]
     problems = []
     for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.lstrip()[0] in "#;":
+        line = line.strip()
+        if not line or line[0] in "#;":
             continue
-        if match := _SECTION.fullmatch(line):
-            current = sections.setdefault(match[1], {})
-        elif match := _SETTING.fullmatch(line):
-            current[match[1]] = Setting(match[2], number)
+        if line[0] == "[" and line[-1] == "]":
+            current = sections.setdefault(line[1:-1].strip(), {})
+            continue
+        name, equals, value = line.partition("=")
+        if equals and _NAME.fullmatch(name.strip()):
+            current[name.strip()] = Setting(_COMMENT.split(value, 1)[0].strip(), number)
         else:
-            problems.append(Problem(file, number, f"{line.strip()!r} is no setting; write: name = value"))
+            problems.append(Problem(file, number, f"{line!r:.80} is no setting; write: name = value"))
     if problems:
         raise ConfigurationError(problems)
     return sections

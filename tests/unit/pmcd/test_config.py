@@ -1,8 +1,12 @@
 """pmcd.conf: what stock reads, read alike; and every mistake by file and line."""
 
+import contextlib
+import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from peers import require
 from pypcp.ipc.configuration import ConfigurationError
@@ -147,3 +151,41 @@ def test_stocks_own_file_is_read_whole() -> None:
     found = load(path)
     assert {agent.label for agent in found.agents} >= {"pmcd", "proc", "linux", "mmv"}
     assert [statement.names for statement in found.statements] == [(".*",), (":*",), ("local:*",)]
+
+
+WORDS = ["x", "3", "dso", "socket", "pipe", "binary", "inet", "/b", "[", "]", "[access]", "access", "allow", "disallow"]
+WORDS += [
+    "*",
+    "user",
+    "host",
+    ":",
+    ",",
+    ";",
+    "all",
+    "except",
+    "fetch",
+    "maximum",
+    "connections",
+    '"',
+    '\\"',
+    "#",
+    "\\\n",
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from([*WORDS, " ", "\n"]) | st.text(max_size=4), max_size=40).map(" ".join))
+def test_any_text_is_a_configuration_or_an_error_by_file_and_line(text: str) -> None:
+    try:
+        parse(text, "f")
+    except ConfigurationError as error:
+        lines = text.count("\n") + 1
+        assert all(problem.file == "f" and 0 < problem.line <= lines for problem in error.problems)
+
+
+def test_a_hostile_line_takes_no_time() -> None:
+    before = time.perf_counter()
+    for line in ('\\"' * 2000 + "\n", '"' * 4000, '"' + '\\"' * 2000, " " * 4000 + '"', "\\\n" * 100_000):
+        with contextlib.suppress(ConfigurationError):
+            parse(line, "f")
+    assert time.perf_counter() - before < 1.0

@@ -89,7 +89,7 @@ def template(function: Callable[..., Any], facts: Facts, prefix: str, *, from_sn
     labels = Labels(facts.labels, facts.notes)
     units = parse_units(facts.units) if isinstance(facts.units, str) else facts.units
     help_ = help_of(function) if facts.help_ is None else facts.help_
-    name = facts.name or f"{prefix}.{function.__name__}"
+    name = f"{prefix}.{function.__name__}" if facts.name is None else facts.name
     takes_snapshot, takes_client = _takes(function, from_snapshot)
     return Template(name, type_, sem, units, help_, facts.indom, labels, function, takes_snapshot, takes_client)
 
@@ -140,6 +140,4 @@ class Source:
         """Make a metric of a function."""
         made = template(function, facts, self._prefix, from_snapshot=from_snapshot)
         item = self._registry.next_item(self.cluster.number) if facts.item is None else facts.item
-        if made.indom is not None:
-            made.indom.follow(self.cluster)
         return made.declare(self.cluster, item, made.name, made.read())

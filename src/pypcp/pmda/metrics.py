@@ -138,8 +138,8 @@ class Cluster:
         oneline, _, text = (part.strip() for part in help_.partition("\n"))
         declared = Metric(name, desc, self, read, indom, oneline, text or oneline, per_client, store, labels)
         self._register(declared)
-        if indom is not None and indom.source is None:
-            indom.source = self.refresh
+        if indom is not None:
+            indom.follow(self)
         return declared
 
 

@@ -1,5 +1,6 @@
 """The linux agent's names, identifiers and descriptions against stock's."""
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -7,7 +8,11 @@ import pytest
 
 from linux_trees import recorded
 from peers import StockPmcd, stock
+from pypcp.agents.linux import linux_agent
 from pypcp.errors import NotLeaf, UnknownName
+from pypcp.model.ids import PM_INDOM_NULL
+from pypcp.model.labels import LabelType
+from pypcp.model.profile import EVERYTHING
 from pypcp.pmda.agent import Agent
 
 SUBTREES = (
@@ -77,3 +82,57 @@ def test_names_that_stock_has_not_are_refused_as_stock_refuses_them() -> None:
         agent.lookup_name("kernel.all.lode")
     with pytest.raises(NotLeaf):
         agent.lookup_name("kernel.all")
+
+
+WITH_LABELS = (
+    "kernel.percpu.cpu.user",
+    "kernel.percpu.interrupts",
+    "kernel.percpu.softirqs",
+    "kernel.all.interrupts.total",
+    "kernel.all.softirqs.total",
+    "kernel.all.load",
+    "mem.buddyinfo.pages",
+    "mem.zoneinfo.free",
+    "mem.zoneinfo.protection",
+    "disk.dev.read",
+    "network.interface.mtu",
+    "network.interface.hw_addr",
+    "mem.util.free",
+)
+"""A metric for each instance domain, and two that have no labels of their own."""
+
+OF_THE_CONTEXT = {"domainname", "hostname", "machineid", "userid", "groupid"}
+LABELS = re.compile(r'(?P<metric>\S+)\n|    (?:inst \[\d+ or "(?P<instance>.*?)"\] )?labels (?P<labels>\{.*\})')
+
+
+def _labels_printed(address: str) -> dict[str, dict[str | None, dict[str, object]]]:
+    """By metric: of the metric (None) and of its instances, less those that the daemon gives for everything."""
+    found: dict[str, dict[str | None, dict[str, object]]] = {}
+    for line in LABELS.finditer(stock("pminfo", "-h", address, "-l", *WITH_LABELS).stdout):
+        if line["metric"]:
+            labels = found[line["metric"]] = {}
+        else:
+            labels[line["instance"]] = {k: v for k, v in json.loads(line["labels"]).items() if k not in OF_THE_CONTEXT}
+    return found
+
+
+def _labels_given(agent: Agent, name: str) -> dict[str | None, dict[str, object]]:
+    desc = agent.desc(agent.lookup_name(name))
+    levels = [(desc.pmid, LabelType.DOMAIN), (desc.pmid, LabelType.CLUSTER), (desc.indom, LabelType.INDOM)]
+    common: dict[str, object] = {}
+    for ident, level in levels:
+        for labels in agent.labels(ident, level, EVERYTHING):
+            common |= json.loads(labels.json)
+    given: dict[str | None, dict[str, object]] = {None: common}
+    if desc.indom != PM_INDOM_NULL:
+        sets = {each.instance: each for each in agent.labels(desc.indom, LabelType.INSTANCES, EVERYTHING)}
+        for instance, instance_name in zip(*agent.instances(desc.indom), strict=True):
+            own = json.loads(sets[instance].json or "{}") if instance in sets else {}
+            given[instance_name] = common | own
+    return given
+
+
+def test_labels_are_stocks(stock_pmcd: StockPmcd) -> None:
+    agent = linux_agent()
+    stocks = _labels_printed(stock_pmcd.tcp)
+    assert {name: _labels_given(agent, name) for name in WITH_LABELS} == stocks

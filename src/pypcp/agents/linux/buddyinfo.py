@@ -16,6 +16,8 @@ A piece of order n has 2 to the n pages; an instance is a zone, an order and a n
 TOTAL_HELP: Final = """Free memory in pieces of a size
 Large pieces are what huge pages and some devices need."""
 
+LABELS: Final = {"device_type": ["memory", "numa_node"], "indom_name": "per buddy per numa_node"}
+
 Buddyinfo = dict[str, tuple[int, int]]
 """By instance (``Normal::order3::node0``): pieces, kilobytes."""
 
@@ -32,17 +34,18 @@ def parse_buddyinfo(text: bytes) -> Buddyinfo:
     return pieces
 
 
+def label_piece(name: str) -> dict[str, object]:
+    """The labels of an instance such as ``Normal::order3::node0``."""
+    zone, order, node = name.split("::")
+    return {"zone": zone, "order": int(order.removeprefix("order")), "numa_node": int(node.removeprefix("node"))}
+
+
 def declare(agent: Agent, files: Files) -> None:
     """mem.buddyinfo."""
-    orders = agent.indom(31, help_="Zones of memory, sizes of pieces, nodes")
-    read = files.parsed("proc/buddyinfo", parse_buddyinfo)
-
-    def refresh() -> Buddyinfo:
-        pieces = read()
-        orders.replace(pieces)
-        return pieces
-
-    cluster = agent.cluster(67, refresh)
+    orders = agent.indom(
+        31, members=list, help_="Zones of memory, sizes of pieces, nodes", labels=LABELS, label_instance=label_piece
+    )
+    cluster = agent.cluster(67, files.parsed("proc/buddyinfo", parse_buddyinfo))
     u64 = ValueType.U64
     cluster.metric(
         "mem.buddyinfo.pages", 0, u64, lambda now: [each[0] for each in now.values()], indom=orders, help_=PIECES_HELP

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
+from operator import attrgetter
 from typing import Final
 
 from pypcp.agents.linux.files import Files
@@ -140,16 +141,14 @@ def parse_partitions(text: bytes) -> dict[str, int]:
 def declare(agent: Agent, files: Files) -> None:
     """disk.dev, disk.all and hinv.ndisk."""
     disks = agent.indom(
-        1, persistent=True, help_="Disks\nWhole disks, not partitions or what is made of several disks."
+        1,
+        persistent=True,
+        members=attrgetter("names"),
+        help_="Disks\nWhole disks, not partitions or what is made of several disks.",
+        labels={"device_type": "block", "indom_name": "per disk"},
+        label_instance=lambda disk: {"device_name": disk},
     )
-    read = files.parsed("proc/diskstats", parse_diskstats)
-
-    def refresh() -> Disks:
-        now = read()
-        disks.replace(now.names)
-        return now
-
-    cluster = agent.cluster(0, refresh)
+    cluster = agent.cluster(0, files.parsed("proc/diskstats", parse_diskstats))
     for measure in MEASURES:
         declare_measure = partial(cluster.metric, sem=measure.sem, units=measure.units)
         per_disk, of_all = f"{measure.help}, by disk", f"{measure.help}, over all disks"

@@ -15,6 +15,7 @@ from pypcp.model.units import COUNT
 from pypcp.model.values import Semantics, ValueType
 from pypcp.pmda.agent import Agent
 from pypcp.pmda.indom import Indom
+from pypcp.pmda.metrics import Cluster
 
 U32: Final = ValueType.U32
 U64: Final = ValueType.U64
@@ -25,18 +26,28 @@ Devices go by the number of their interrupt, the others by the kernel's abbrevia
 PAIRS_HELP: Final = """Kinds of interrupt and processors
 An instance is a kind and a processor, as in "LOC::cpu0"."""
 
+KIND_LABELS: Final = {"device_type": "irq", "indom_name": "per irq"}
+PAIR_LABELS: Final = {"device_type": ["irq", "cpu"], "indom_name": "per cpu, per irq"}
+
 
 class Interrupts:
     """One row of counts for each interrupt, one column for each processor online.
 
-    ``singles`` are the lines with one count that no processor owns (ERR, MIS).
+    ``singles`` are the lines with one count that no processor owns (ERR, MIS), ``texts`` the ends of the other lines.
     """
 
-    def __init__(self, cpus: list[str], names: list[str], rows: list[list[bytes]], singles: dict[str, int]) -> None:
+    def __init__(self, cpus: list[str]) -> None:
         self.cpus = cpus
-        self.names = names
-        self.singles = singles
-        self._counts = [list(map(int, row)) for row in rows]
+        self.names: list[str] = []
+        self.texts: dict[str, str] = {}
+        self.singles: dict[str, int] = {}
+        self._counts: list[list[int]] = []
+
+    def add(self, name: str, counts: list[bytes], text: str) -> None:
+        """One more interrupt."""
+        self.names.append(name)
+        self._counts.append(list(map(int, counts)))
+        self.texts[name] = text
 
     def by_interrupt(self) -> list[int]:
         """Each interrupt's count, added up over the processors."""
@@ -58,22 +69,18 @@ class Interrupts:
 def parse_interrupts(text: bytes) -> Interrupts:
     """``ValueError`` for a line that does not begin with a count for each processor."""
     header, *lines = text.splitlines() or [b""]
-    cpus = header.decode().lower().split()
-    width = len(cpus)
-    names: list[str] = []
-    rows: list[list[bytes]] = []
-    singles: dict[str, int] = {}
+    now = Interrupts(header.decode().lower().split())
+    width = len(now.cpus)
     for line in lines:
-        label, *counts = line.split(None, width + 1)[: width + 1]
+        label, *words = line.split(None, width + 1)
         name = label.decode("utf-8", "surrogateescape").rstrip(":")
         if name.upper() in ("ERR", "MIS"):
-            singles[name.upper()] = int(counts[0])
+            now.singles[name.upper()] = int(words[0])
+        elif len(words) < width:
+            raise ValueError(f"{name} has {len(words)} counts for {width} processors")
         else:
-            if len(counts) != width:
-                raise ValueError(f"{name} has {len(counts)} counts for {width} processors")
-            names.append(name)
-            rows.append(counts)
-    return Interrupts(cpus, names, rows, singles)
+            now.add(name, words[:width], b" ".join(words[width:]).decode("utf-8", "replace"))
+    return now
 
 
 def follow(kinds: Indom, pairs: Indom, cpus: Indom, read: Callable[[], Interrupts]) -> Callable[[], Interrupts]:
@@ -95,10 +102,24 @@ def follow(kinds: Indom, pairs: Indom, cpus: Indom, read: Callable[[], Interrupt
 
 def declare(agent: Agent, files: Files, cpus: Indom) -> None:
     """kernel.all.interrupts, kernel.percpu.interrupts and kernel.percpu.intr."""
-    kinds = agent.indom(4, persistent=True, help_="Kinds of interrupt")
-    pairs = agent.indom(40, persistent=True, help_=PAIRS_HELP)
+    texts: dict[str, str] = {}
+
+    def label_kind(name: str) -> dict[str, str]:
+        return {"irq": name, "irqtext": " ".join(texts[name].split())}
+
+    def label_pair(pair: str) -> dict[str, object]:
+        name, _, cpu = pair.rpartition("::")
+        return {"cpu": int(cpu[3:]), **label_kind(name)}
+
+    kinds = agent.indom(4, persistent=True, help_="Kinds of interrupt", labels=KIND_LABELS, label_instance=label_kind)
+    pairs = agent.indom(40, persistent=True, help_=PAIRS_HELP, labels=PAIR_LABELS, label_instance=label_pair)
     read = files.parsed("proc/interrupts", parse_interrupts)
     cluster = agent.cluster(4, follow(kinds, pairs, cpus, read))
+    cluster.follow(lambda now: texts.update(now.texts))
+    _declare_counts(cluster, kinds, pairs, cpus)
+
+
+def _declare_counts(cluster: Cluster, kinds: Indom, pairs: Indom, cpus: Indom) -> None:
     counter = partial(cluster.metric, sem=Semantics.COUNTER, units=COUNT)
     counter("kernel.all.interrupts.total", 0, U64, Interrupts.by_interrupt, indom=kinds, help_=TOTAL_HELP)
     each = "Interrupts serviced, by kind and processor"

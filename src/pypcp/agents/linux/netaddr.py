@@ -63,7 +63,12 @@ def _ipv4_address(asked: socket.socket, name: str) -> str | None:
 
 def declare(agent: Agent, files: Files) -> None:
     """The addresses of network.interface."""
-    interfaces = agent.indom(17, persistent=True, help_="Network interfaces that may have addresses")
+    interfaces = agent.indom(
+        17,
+        persistent=True,
+        help_="Network interfaces that may have addresses",
+        labels={"device_type": "interface", "indom_name": "per interface"},
+    )
 
     def names() -> tuple[str, ...]:
         interfaces.replace(files.list_directory("sys/class/net"))

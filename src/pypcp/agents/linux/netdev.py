@@ -68,7 +68,13 @@ def parse_netdev(text: bytes) -> Netdev:
 
 def declare(agent: Agent, files: Files) -> None:
     """network.interface, and hinv.ninterface."""
-    interfaces = agent.indom(3, persistent=True, help_="Network interfaces")
+    interfaces = agent.indom(
+        3,
+        persistent=True,
+        help_="Network interfaces",
+        labels={"device_type": "interface", "indom_name": "per interface"},
+        label_instance=lambda interface: {"interface": interface},
+    )
     read = files.parsed("proc/net/dev", parse_netdev)
 
     links: list[Link] = []

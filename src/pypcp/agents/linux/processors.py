@@ -13,10 +13,12 @@ from pypcp.pmda.indom import Indom
 
 HELP = "Processors\nThose that are online; an instance's number is the kernel's number of the processor."
 
+LABELS = {"device_type": "cpu", "indom_name": "per cpu"}
+
 
 def processors(agent: Agent) -> Indom:
     """Declare the instance domain."""
-    return agent.indom(0, help_=HELP)
+    return agent.indom(0, help_=HELP, labels=LABELS, label_instance=lambda cpu: {"cpu": int(cpu[3:])})
 
 
 def online(cpus: Indom, names: Sequence[str]) -> None:

@@ -18,11 +18,19 @@ TOTALS: Final = 82
 PAIRS_HELP: Final = """Kinds of soft interrupt and processors
 An instance is a kind and a processor, as in "TIMER::cpu0"."""
 
+PAIR_LABELS: Final = {"device_type": "cpu", "indom_name": "per cpu, per softirq"}
+
+
+def label_pair(pair: str) -> dict[str, object]:
+    """The labels of an instance such as ``TIMER::cpu0``."""
+    name, _, cpu = pair.rpartition("::")
+    return {"cpu": int(cpu[3:]), "softirq": name}
+
 
 def declare(agent: Agent, files: Files, cpus: Indom) -> None:
     """kernel.percpu.softirqs, kernel.percpu.sirq and kernel.all.softirqs."""
-    kinds = agent.indom(36, persistent=True, help_="Kinds of soft interrupt")
-    pairs = agent.indom(41, persistent=True, help_=PAIRS_HELP)
+    kinds = agent.indom(36, persistent=True, help_="Kinds of soft interrupt", labels={"indom_name": "per softirq"})
+    pairs = agent.indom(41, persistent=True, help_=PAIRS_HELP, labels=PAIR_LABELS, label_instance=label_pair)
     read = files.parsed("proc/softirqs", parse_interrupts)
     cluster = agent.cluster(63, follow(kinds, pairs, cpus, read))
     counter = partial(cluster.metric, sem=Semantics.COUNTER, units=COUNT)

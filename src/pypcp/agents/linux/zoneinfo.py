@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 
 from pypcp.agents.linux import vmstat_names
@@ -76,6 +77,9 @@ PROTECTION_HELP: Final = """Free memory of a zone that allocations meant for ano
 An instance is the zone, its node, and the position of the other zone in the order of zones."""
 
 
+LABELS: Final = {"device_type": ["memory", "numa_node"], "indom_name": "per zone per numa_node"}
+
+
 @dataclass(slots=True)
 class Place:
     """A zone or a node: what it counts, in kilobytes."""
@@ -128,19 +132,36 @@ def _kilobytes(words: list[bytes]) -> dict[bytes, int]:
     return values
 
 
+def label_place(name: str) -> dict[str, object]:
+    """The labels of an instance such as ``Normal::node0``, or ``node0``."""
+    zone, _, node = name.rpartition("::")
+    number = int(node.removeprefix("node"))
+    return {"zone": zone, "numa_node": number} if zone else {"numa_node": number}
+
+
+def label_protection(name: str) -> dict[str, object]:
+    """The labels of an instance such as ``DMA::node0::lowmem_reserved2``."""
+    place, _, reserved = name.rpartition("::")
+    return {**label_place(place), "lowmem_reserved": int(reserved.removeprefix("lowmem_reserved"))}
+
+
 def declare(agent: Agent, files: Files) -> None:
     """mem.zoneinfo."""
-    places = agent.indom(32, persistent=True, help_="Zones of memory, and nodes")
-    protections = agent.indom(33, help_="Pairs of zones, of which one is protected from the other")
-    read = files.parsed("proc/zoneinfo", parse_zoneinfo)
-
-    def refresh() -> Zoneinfo:
-        info = read()
-        places.replace([place.name for place in info.places])
-        protections.replace(info.protection)
-        return info
-
-    cluster = agent.cluster(68, refresh)
+    places = agent.indom(
+        32,
+        persistent=True,
+        members=lambda info: [place.name for place in info.places],
+        help_="Zones of memory, and nodes",
+        labels=LABELS,
+        label_instance=label_place,
+    )
+    protections = agent.indom(
+        33,
+        members=attrgetter("protection"),
+        help_="Pairs of zones, of which one is protected from the other",
+        label_instance=label_protection,
+    )
+    cluster = agent.cluster(68, files.parsed("proc/zoneinfo", parse_zoneinfo))
     _declare_values(cluster, places)
     cluster.metric(
         "mem.zoneinfo.protection",

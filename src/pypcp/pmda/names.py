@@ -106,19 +106,31 @@ class Subtree:
 
     def add(self, member: str, data: Any = None) -> None:
         """A member has come, or has new data. ``TooBig``: there are no pmids left for it."""
-        known = member in self._members
-        self._members[member] = data
-        if not known:
-            self._metrics[member] = [self._declare(member, made) for made in self._templates]
+        if member not in self._members:
+            self._metrics[member] = self._declare_all(member)
             self._cache.save()
             self._registry.names_changed()
+        self._members[member] = data
+
+    def _declare_all(self, member: str) -> list[Metric]:
+        declared: list[Metric] = []
+        try:
+            for made in self._templates:
+                declared.append(self._declare(member, made))
+        except Exception:
+            self._forget(declared)
+            raise
+        return declared
+
+    def _forget(self, metrics: Iterable[Metric]) -> None:
+        for metric in metrics:
+            self._registry.remove(metric)
+            self._cache.hide(metric.name)
 
     def remove(self, member: str) -> None:
         """A member has gone; ``KeyError`` if it was not there."""
         del self._members[member]
-        for metric in self._metrics.pop(member):
-            self._registry.remove(metric)
-            self._cache.hide(metric.name)
+        self._forget(self._metrics.pop(member))
         self._registry.names_changed()
 
     def replace(self, members: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from pypcp.errors import NoValue, PcpError, TryAgain
+from pypcp.errors import AppVersion, NoValue, PcpError, TryAgain
 from pypcp.model.values import Semantics, ValueType
 from pypcp.pmda.agent import Agent
 from pypcp.pmda.background import BackgroundCluster
@@ -130,7 +130,7 @@ def _values(agent: Agent, tester: AgentTester) -> Iterator[Finding]:
         try:
             tester.fetch(name)
             tester.fetch(name)
-        except (TryAgain, NoValue) as error:
+        except (TryAgain, NoValue, AppVersion) as error:
             yield Finding(name, False, f"it has no value: {error}")
         except PcpError as error:
             yield Finding(name, True, f"it cannot be fetched: {error}")

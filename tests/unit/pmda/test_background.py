@@ -1,0 +1,180 @@
+"""Sources in the background: requests never wait for them."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from pypcp.errors import OsError, TryAgain
+from pypcp.pmda import Agent
+from pypcp.pmda.testing import AgentTester
+
+LIMIT_S = 5.0
+
+
+@pytest.fixture
+def agent():
+    made = Agent("t", 100)
+    yield made
+    made.stop()
+
+
+def until(condition):
+    deadline = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to this"
+        time.sleep(0.002)
+
+
+def value_or_error(tester, name="t.value"):
+    try:
+        return tester.fetch(name)
+    except (TryAgain, OsError) as error:
+        return type(error)
+
+
+def with_value(agent, function, **options):
+    source = agent.source(every=0.01, **options)(function)
+
+    @source.metric()
+    def value(snapshot: int) -> int:
+        return snapshot
+
+    return AgentTester(agent)
+
+
+def test_before_the_first_reading_a_client_is_told_to_try_again(agent):
+    tester = with_value(agent, lambda: 1)
+    assert value_or_error(tester) is TryAgain
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_values_are_those_of_the_last_reading(agent, asynchronous):
+    count = iter(range(1, 10**9))
+
+    async def later() -> int:
+        return next(count)
+
+    tester = with_value(agent, later if asynchronous else lambda: next(count))
+    agent.start()
+    until(lambda: value_or_error(tester) not in (TryAgain, 1))
+    first = tester.fetch("t.value")
+    until(lambda: tester.fetch("t.value") > first)
+
+
+def test_a_source_that_blocks_delays_no_answer_and_no_other_source(agent):
+    release = threading.Event()
+
+    async def stuck_coroutine() -> int:
+        release.wait(LIMIT_S)  # the mistake that authors make
+        return 1
+
+    tester = with_value(agent, lambda: 7, keep=60)
+    agent.source(every=0.01)(release.wait)
+    agent.source(every=0.01)(stuck_coroutine)
+    agent.start()
+    try:
+        until(lambda: value_or_error(tester) == 7)
+        started = time.monotonic()
+        assert tester.fetch("t.value") == 7
+        assert time.monotonic() - started < 0.5
+    finally:
+        release.set()
+
+
+def test_old_values_are_not_given_for_longer_than_said(agent):
+    go_on = threading.Event()
+    values = iter([5])
+
+    def once() -> int:
+        for value in values:
+            return value
+        go_on.wait(LIMIT_S)
+        return 6
+
+    tester = with_value(agent, once, keep=0.2)
+    agent.start()
+    until(lambda: value_or_error(tester) == 5)
+    until(lambda: value_or_error(tester) is TryAgain)
+    go_on.set()
+    until(lambda: value_or_error(tester) == 6)
+
+
+def test_a_failing_reading_leaves_the_last_values_until_they_are_old_and_then_tells_why(agent, caplog):
+    readings = iter([5])
+
+    def once() -> int:
+        for value in readings:
+            return value
+        raise ConnectionRefusedError(111, "refused")
+
+    tester = with_value(agent, once, keep=0.2)
+    agent.start()
+    until(lambda: value_or_error(tester) == 5)
+    until(lambda: value_or_error(tester) is OsError)
+    assert caplog.text.count("the agent's code failed") == 1
+
+
+def test_a_coroutine_that_takes_too_long_is_ended(agent):
+    ended = []
+
+    async def slow() -> int:
+        try:
+            await asyncio.sleep(LIMIT_S)
+        finally:
+            ended.append(True)
+        return 1
+
+    with_value(agent, slow, timeout=0.02)
+    agent.start()
+    until(lambda: ended)
+
+
+def test_instances_and_values_of_a_reading_change_together(agent):
+    rounds = iter(range(10**9))
+    things = agent.indom(0, members=lambda names: names)
+
+    def names() -> list[str]:
+        size = next(rounds) % 5 + 1
+        return [f"i{number}" for number in range(size)]
+
+    source = agent.source(every=0.0005, keep=60)(names)
+
+    @source.metric(indom=things)
+    def length(snapshot: list[str]) -> list[int]:
+        return [len(snapshot)] * len(snapshot)
+
+    tester = AgentTester(agent)
+    agent.start()
+    until(lambda: value_or_error(tester, "t.length") is not TryAgain)
+    for _ in range(300):
+        fetched = tester.fetch_sets([length.desc.pmid])[0]
+        assert fetched.error is None
+        assert len(fetched.values) == fetched.values[0]
+
+
+def test_until_the_startup_is_done_the_agent_is_not_ready(agent):
+    done = threading.Event()
+
+    @agent.startup
+    async def prepare() -> None:
+        while not done.is_set():
+            await asyncio.sleep(0.001)
+
+    told = []
+    agent.readiness.on_ready(lambda: told.append(agent.readiness.ready))
+    agent.start()
+    assert not agent.readiness.ready
+    done.set()
+    until(lambda: told == [True])
+
+
+def test_a_startup_that_fails_is_logged_and_the_agent_answers(agent, caplog):
+    @agent.startup
+    def broken() -> None:
+        raise RuntimeError("no controller")
+
+    agent.start()
+    until(lambda: agent.readiness.ready)
+    assert "no controller" in caplog.text

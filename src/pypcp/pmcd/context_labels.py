@@ -59,8 +59,8 @@ class ContextLabels:
 
     @property
     def user_json(self) -> str:
-        """The labels of files alone, as JSON: the value of ``pmcd.labels``."""
-        return _assembled(self._user).json.decode()
+        """The labels of files alone, as JSON: the value of ``pmcd.labels``. Without any it is empty, as in stock."""
+        return _assembled(self._user).json.decode() if self._user else ""
 
     def of(
         self, hostname: str, *, uid: int | None = None, gid: int | None = None, container: str | None = None

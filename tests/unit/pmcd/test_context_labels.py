@@ -93,6 +93,10 @@ def test_the_host_itself_cannot_be_overridden_by_a_file(tmp_path: Path) -> None:
     assert json.loads(labels.user_json) == {"hostname": "evil", "userid": 0}
 
 
+def test_without_files_the_daemon_has_no_labels_of_its_own(tmp_path: Path) -> None:
+    assert ContextLabels(None).user_json == ContextLabels(tmp_path / "none").user_json == ""
+
+
 def test_a_client_without_account_or_container_has_no_labels_of_them(tmp_path: Path) -> None:
     labels = ContextLabels(None)
     assert values(labels.of("vm")).keys() <= {"domainname", "hostname", "machineid"}

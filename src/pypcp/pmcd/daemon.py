@@ -69,6 +69,7 @@ class Daemon:
         self.security = security if security is not None else Security()
         self.clients = ClientTable()
         self.running = False
+        self.reloaded: Callable[[], None] = lambda: None
         self.told_to_reload = asyncio.Event()
         self._checked = 0.0
         self.router: Router
@@ -85,12 +86,12 @@ class Daemon:
         self._static = self.sources.read_names()
         self._own: dict[str, Route] = {each.name: LocalRoute(each) for each in (self_agent(self), *agents)}
         self._maker = AgentMaker(self, self._own, state, directory)
-        self._configured: dict[AgentSpec, Route] = {}
+        self.configured: dict[AgentSpec, Route] = {}
         self._route()
 
     def _route(self) -> None:
         """Answer by the routes there are now; what was worked out from others is forgotten."""
-        routes = {route.domain: route for route in (*self._own.values(), *self._configured.values())}
+        routes = {route.domain: route for route in (*self._own.values(), *self.configured.values())}
         here = [route.agent for route in routes.values() if isinstance(route, LocalRoute)]
         self.router = Router(routes.values(), merged_names(self._static, here))
         self.plans = PlanCache(self.router, self.limits.reply_bytes, self.limits.plan_cache_bytes)
@@ -103,21 +104,21 @@ class Daemon:
         Agents are started all together; returns when each answers or has failed to.
         """
         wanted = self._configuration.agents
-        kept = {spec: self._configured[spec] for spec in wanted if spec in self._configured}
-        dropped = [route for spec, route in self._configured.items() if spec not in kept]
+        kept = {spec: self.configured[spec] for spec in wanted if spec in self.configured}
+        dropped = [route for spec, route in self.configured.items() if spec not in kept]
         await self._end(dropped)
         started = dict(self._maker.routes([spec for spec in wanted if spec not in kept]))
         keepers = [route for route in started.values() if isinstance(route, AgentKeeper)]
         if keepers:
             await asyncio.wait([keeper.settled for keeper in keepers])
-        self._configured = {**kept, **started}
+        self.configured = {**kept, **started}
         self._route()
         if self.running:
             self.announce(_changes(started, dropped))
 
     async def stop_agents(self) -> None:
         """End the agent processes, all together."""
-        await self._end(self._configured.values())
+        await self._end(self.configured.values())
 
     async def _end(self, routes: Iterable[Route]) -> None:
         await asyncio.gather(*[route.stop() for route in routes if isinstance(route, AgentKeeper)])
@@ -152,6 +153,7 @@ class Daemon:
         self._configuration, self._static = configuration, static
         self._change_gate(rules)
         await self.start_agents()
+        self.reloaded()
 
     def _change_gate(self, rules: AccessRules) -> None:
         by_client = {connection.client: connection for connection in self.clients}

@@ -43,7 +43,7 @@ class Gate:
 
     def __init__(self, rules: AccessRules, *, restricted: bool, needs_credentials: bool = False) -> None:
         self.rules = rules
-        self._connections = Connections()
+        self.connections = Connections()
         self._restricted = restricted
         self._always = needs_credentials
 
@@ -60,7 +60,7 @@ class Gate:
 
     def identify(self, entered: Pass, client: Client) -> None:
         """It is known now who the client is, or that it does not say. ``PermissionDenied``, ``ConnectionLimit``."""
-        self._connections.release(entered.account)
+        self.connections.release(entered.account)
         entered.account = _NOTHING
         if self.needs_credentials and client.uid is None and client.username is None:
             raise PermissionDenied("credentials are required")
@@ -70,13 +70,13 @@ class Gate:
 
     def leave(self, entered: Pass) -> None:
         """The client has gone."""
-        self._connections.release(entered.host)
-        self._connections.release(entered.account)
+        self.connections.release(entered.host)
+        self.connections.release(entered.account)
 
     def change(self, rules: AccessRules, clients: Iterable[tuple[Pass, Client]]) -> list[Client]:
         """Other rules from now on; gives the clients that these do not let in."""
         self.rules = rules
-        self._connections = Connections()
+        self.connections = Connections()
         refused = []
         for entered, client in clients:
             entered.host = entered.account = _NOTHING
@@ -89,9 +89,9 @@ class Gate:
 
     def _admit(self, entered: Pass, access: Access) -> Access:
         try:
-            self._connections.admit(access)
+            self.connections.admit(access)
         except PcpError as error:
-            if self._connections.first_refusal(entered.address):
+            if self.connections.first_refusal(entered.address):
                 log.warning("access violation from host %s: %s", entered.address or "unix:", error)
             raise
         return access

@@ -32,7 +32,10 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def run(daemon: Daemon, listeners: Listeners, loop: str, ready: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM; ``ready`` is called when clients can come. See: pmcd(1)."""
+    """Serve until SIGINT or SIGTERM; ``ready`` is called when clients can come.
+
+    SIGHUP reloads; systemd is told of the start, the end, and, where it watches, that the loop turns. See: pmcd(1)
+    """
     with asyncio.Runner(loop_factory=loop_factory(loop)) as runner:
         runner.run(_serve(daemon, listeners, ready))
 
@@ -49,8 +52,17 @@ async def _serve(daemon: Daemon, listeners: Listeners, ready: Callable[[], None]
         notifier.ready()
         ready()
 
+    watched = running.create_task(_show_life(notifier))
     with listeners:
         try:
             await daemon.serve(listeners.sockets, tell, stop)
         finally:
+            watched.cancel()
             notifier.stopping()
+
+
+async def _show_life(notifier: Notifier) -> None:
+    """Tell a watchdog, if there is one, twice as often as it wants to hear."""
+    while interval_s := notifier.watchdog_interval_s:
+        notifier.watchdog()
+        await asyncio.sleep(interval_s / 2)

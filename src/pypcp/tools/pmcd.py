@@ -5,16 +5,22 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import socket
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TextIO
 
-from pypcp.errors import PcpError
+from pypcp.errors import BadArgument, PcpError
 from pypcp.ipc.configuration import ConfigurationError
 from pypcp.ipc.listeners import ANY_ADDRESS, Listeners
 from pypcp.ipc.paths import PMCD_SOCKET, Paths
+from pypcp.pmcd import journal, logfile
 from pypcp.pmcd.daemon import Daemon
+from pypcp.pmcd.gate import rules_of
 from pypcp.pmcd.limits import Limits
 from pypcp.pmcd.options import LOOPBACK, PMCD_PORT, Options
 from pypcp.pmcd.running import LOOPS, run
@@ -28,13 +34,30 @@ _USUAL: Final = Limits()
 def main(argv: Sequence[str]) -> int:
     """Run in the foreground until SIGINT or SIGTERM; the exit status."""
     given = _parser().parse_args(argv)
-    logging.basicConfig(filename=given.log, format="[%(asctime)s] pmcd(%(process)d) %(levelname)s: %(message)s")
     try:
-        _run(given)
+        if given.verify:
+            return _verify(given, Paths.find())
+        if not given.foreground:
+            raise BadArgument(
+                "pypcp pmcd stays in the foreground: give -f, and let systemd or a shell put it elsewhere"
+            )
+        with _log(given) as stream:
+            _run(given)
+            stream.write(f"{logfile.finished(time.time())}\n")
     except (PcpError, ConfigurationError, OSError) as error:
         print(f"pmcd: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+@contextmanager
+def _log(given: argparse.Namespace) -> Iterator[TextIO]:
+    """The log, on standard error or in its file, with its first line."""
+    with nullcontext(sys.stderr) if given.log is None else given.log.open("w") as stream:
+        logging.root.addHandler(logfile.handler(stream, structured=given.structured_log))
+        logging.root.setLevel(logging.INFO)
+        stream.write(f"{logfile.started(given.hostname or socket.gethostname(), time.time())}\n")
+        yield stream
 
 
 class _Absent(argparse.Action):
@@ -47,7 +70,7 @@ class _Absent(argparse.Action):
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pypcp pmcd", description="Run the collector with stock's options and files.")
     add = parser.add_argument
-    add("-f", "--foreground", action="store_true", required=True, help="stay in the foreground")
+    add("-f", "--foreground", action="store_true", help="stay in the foreground (needed: there is no other way)")
     add("-A", action="store_true", help="no mDNS advertisement (there is none in any case)")
     add("-c", "--config", type=Path, help="configuration (default: pmcd/pmcd.conf in the configuration directories)")
     add("-C", "--maxctx", type=int, default=_USUAL.contexts, metavar="N", help="contexts of one client")
@@ -64,24 +87,36 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("-s", "--socket", type=Path, help="path of the UNIX socket")
     add("-t", dest="exchange_s", type=float, default=_USUAL.agent_s, metavar="SEC", help="for one exchange")
+    add("-v", "--verify", action="store_true", help="say what is wrong with the configuration, and exit")
+    add("--structured-log", action="store_true", help="log a JSON object a line")
     add("--loop", choices=LOOPS, default="auto", help="event loop (default: uvloop where installed)")
     add("-Q", "--remotecert", action="store_true", help="clients of other hosts need a certificate")
     add("-S", "--reqauth", action="store_true", help="every client must say who it is")
-    for absent in ("-D", "-F", "-T", "-U", "-v", "-x"):
+    for absent in ("-D", "-F", "-T", "-U", "-x"):
         add(absent, action=_Absent, nargs="?", help=argparse.SUPPRESS)
     return parser
+
+
+def _sources(given: argparse.Namespace, paths: Paths) -> Sources:
+    return Sources(
+        configuration=given.config or paths.config_file("pmcd/pmcd.conf", "PCP_PMCDCONF_PATH"),
+        name_space=given.namespace or given.uniqnames or paths.name_space,
+        include_dirs=(paths.name_space.parent,),
+        unique_names=given.uniqnames is not None,
+    )
+
+
+def _verify(given: argparse.Namespace, paths: Paths) -> int:
+    """Read what a start would read; the errors name file and line."""
+    rules = rules_of(_sources(given, paths).read_configuration().statements)
+    for warning in rules.warnings:
+        print(f"pmcd: {warning}", file=sys.stderr)
+    return 0
 
 
 def _run(given: argparse.Namespace) -> None:
     paths = Paths.find()
     options = _options(given, paths)
-    file = given.config or paths.config_file("pmcd/pmcd.conf", "PCP_PMCDCONF_PATH")
-    sources = Sources(
-        configuration=file,
-        name_space=given.namespace or given.uniqnames or paths.name_space,
-        include_dirs=(paths.name_space.parent,),
-        unique_names=given.uniqnames is not None,
-    )
     security = Security.load(
         paths.config_file("tls.conf", "PCP_TLSCONF_PATH"),
         accounts_file(paths),
@@ -90,8 +125,9 @@ def _run(given: argparse.Namespace) -> None:
     )
     state = paths.state_dir / "instances"
     with Listeners.open(addresses=options.addresses, ports=options.ports, unix_path=options.socket) as listeners:
-        daemon = Daemon(options, (), sources, security=security, state=state)
-        run(daemon, listeners, given.loop, lambda: None)
+        daemon = Daemon(options, (), _sources(given, paths), security=security, state=state)
+        daemon.reloaded = partial(journal.reloaded, daemon)
+        run(daemon, listeners, given.loop, partial(journal.opened, daemon, listeners))
 
 
 def _options(given: argparse.Namespace, paths: Paths) -> Options:

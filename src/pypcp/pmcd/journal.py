@@ -1,0 +1,62 @@
+"""What a daemon writes into its log about itself: who answers, who may come, where it listens."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+
+from pypcp.ipc.listeners import Listeners
+from pypcp.pmcd import logfile
+from pypcp.pmcd.agent_keeper import AgentKeeper
+from pypcp.pmcd.config import AgentSpec, PipeAgent, SocketAgent
+from pypcp.pmcd.daemon import Daemon
+from pypcp.pmcd.router import Route
+
+log = logging.getLogger("pypcp.pmcd")
+
+_INTERFACE = 7
+
+
+def opened(daemon: Daemon, listeners: Listeners) -> None:
+    """The daemon serves: its agents, its rules, its process and its sockets."""
+    _tables(daemon)
+    logfile.block(log, "process", logfile.process_line(os.getpid()), pid=os.getpid())
+    ports = [_port_row(sock) for sock in listeners.sockets]
+    logfile.block(log, "ports", logfile.port_table(ports), ports=[str(row) for row in ports])
+
+
+def reloaded(daemon: Daemon) -> None:
+    """The daemon has read its files again."""
+    clients = [
+        logfile.ClientRow(0, connection.peer, connection.channel.version, connection.entered.denied)
+        for connection in daemon.clients
+    ]
+    logfile.block(log, "restarted", logfile.restarted(time.time(), clients), clients=len(clients))
+    _tables(daemon)
+
+
+def _tables(daemon: Daemon) -> None:
+    specs = {route.domain: spec for spec, route in daemon.configured.items()}
+    rows = [_agent_row(route, specs.get(route.domain)) for route in daemon.router.routes.values()]
+    logfile.block(log, "agents", logfile.agent_table(rows), agents=[row.label for row in rows])
+    logfile.block(log, "access", logfile.access_tables(daemon.gate.rules, daemon.gate.connections))
+
+
+def _agent_row(route: Route, spec: AgentSpec | None) -> logfile.AgentRow:
+    if isinstance(route, AgentKeeper) and isinstance(spec, PipeAgent):
+        return logfile.AgentRow(route.name, route.domain, logfile.pipe(spec.command), route.pid or None)
+    if isinstance(route, AgentKeeper) and isinstance(spec, SocketAgent):
+        protocol = logfile.socket(spec.family, spec.address, spec.command)
+        return logfile.AgentRow(route.name, route.domain, protocol, route.pid or None)
+    return logfile.AgentRow(route.name, route.domain, logfile.dso("pypcp", route.name, _INTERFACE))
+
+
+def _port_row(sock: socket.socket) -> logfile.PortRow:
+    name = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        return logfile.PortRow(sock.fileno(), "unix", str(name))
+    family = "ipv6" if sock.family == socket.AF_INET6 else "inet"
+    address = "INADDR_ANY" if name[0] in ("0.0.0.0", "::") else name[0]
+    return logfile.PortRow(sock.fileno(), family, address, name[1])

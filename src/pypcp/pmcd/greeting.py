@@ -86,13 +86,14 @@ class Greeting:
 
     async def _secure(self) -> None:
         acknowledged = bool(self._flags & Feature.SECURE_ACK)
-        if self._daemon.security.tls is None:
+        context = self._daemon.security.context(local=self._connection.is_local)
+        if context is None:
             if acknowledged:
                 self._connection.say(Error(NotConnected.code))
             raise NotConnected("there is no TLS certificate")
         if acknowledged:
             self._connection.say(Error(0))
-        await self._connection.start_tls(self._daemon.security.tls)
+        await self._connection.start_tls(context)
 
     async def _authenticate(self) -> None:
         security = self._daemon.security

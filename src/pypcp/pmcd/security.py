@@ -8,6 +8,7 @@ import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pypcp.errors import BadArgument
 from pypcp.ipc.tls import TlsSettings, server_context
 from pypcp.pmcd.accounts import AccountsFile
 from pypcp.wire.pdu import Feature
@@ -20,13 +21,14 @@ _HASHING_AT_ONCE = 2
 class Security:
     """``tls`` is the server's context, None without a certificate; ``accounts`` are those of SASL.
 
-    ``credentials_required``: pmcd -S, ``certificate_required``: pmcd -Q.
+    ``credentials_required``: pmcd -S. ``strict_tls`` is the context for clients of other hosts where these need a
+    certificate: pmcd -Q.
     """
 
     tls: ssl.SSLContext | None = None
+    strict_tls: ssl.SSLContext | None = None
     accounts: AccountsFile = field(default_factory=lambda: AccountsFile(None))
     credentials_required: bool = False
-    certificate_required: bool = False
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_HASHING_AT_ONCE))
 
     @classmethod
@@ -39,8 +41,15 @@ class Security:
         certificate_required: bool = False,
     ) -> Security:
         """As the files say. ``OSError``, ``ConfigurationError``."""
-        context = server_context(TlsSettings.load(tls_conf), certificate_required=certificate_required)
-        return cls(context, AccountsFile(accounts), credentials_required, certificate_required)
+        settings = TlsSettings.load(tls_conf)
+        strict = server_context(settings, certificate_required=True) if certificate_required else None
+        if certificate_required and strict is None:
+            raise BadArgument("-Q asks clients for certificates; give the daemon one of its own in tls.conf first")
+        return cls(server_context(settings), strict, AccountsFile(accounts), credentials_required)
+
+    def context(self, *, local: bool) -> ssl.SSLContext | None:
+        """The context for a client of this host, or of another one; None where there is no TLS."""
+        return self.tls if local or self.strict_tls is None else self.strict_tls
 
     @property
     def features(self) -> Feature:
@@ -50,7 +59,7 @@ class Security:
             features |= Feature.SECURE | Feature.SECURE_ACK
         if self.accounts.current():
             features |= Feature.AUTH
-        if self.certificate_required:
+        if self.strict_tls is not None:
             features |= Feature.CERT_REQD
         return features
 

@@ -13,6 +13,7 @@ from pypcp.model.units import Units
 from pypcp.model.values import Semantics, ValueType
 from pypcp.pmda.background import Background, BackgroundCluster
 from pypcp.pmda.declare import Facts, Source
+from pypcp.pmda.events import EventMetrics, EventQueue
 from pypcp.pmda.indom import Indom, LabelInstance
 from pypcp.pmda.instance_cache import InstanceCache
 from pypcp.pmda.interface import Client
@@ -212,6 +213,27 @@ class Declarations:
             self.registry.reserve(number)
         self._names.add_subtree(made)
         return made
+
+    def events(
+        self,
+        name: str,
+        *,
+        max_bytes: int = 1 << 20,
+        parameters: Mapping[str, Any] | None = None,
+        help_: str = "",
+        cluster: int | None = None,
+        highres: bool = True,
+        restricted: bool = False,
+    ) -> EventMetrics:
+        """Declare a queue of events, its metrics and those of its ``parameters`` (names to types: ``int``, ``U32``).
+
+        Of what :meth:`EventMetrics.push` is given, each client gets what it has not seen yet with its next fetch.
+        """
+        queue = EventQueue(max_bytes, highres=highres, restricted=restricted)
+        self.on_end(queue.end)
+        number = self.registry.next_cluster() if cluster is None else cluster
+        first = self.registry.next_item(number)
+        return EventMetrics(self.cluster(number), name, queue, parameters or {}, help_, first)
 
     def answer_names(self, root: str, answers: NameAnswers) -> None:
         """Have ``answers`` say which names there are at and below ``root``, and which pmids they have."""

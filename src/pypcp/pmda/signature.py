@@ -57,6 +57,15 @@ def declared_by(function: Callable[..., Any]) -> Declared:
     return found
 
 
+def type_of(hint: Any) -> ValueType:
+    """The type of a value that an annotation tells; ``TypeError`` if it tells none."""
+    found = Declared()
+    _read(hint, found, type_of)
+    if found.type is None or found.many:
+        raise TypeError(f"{hint!r} is no type of a single value")
+    return found.type
+
+
 def _result_of(function: Callable[..., Any]) -> Any:
     """The annotation of the result alone: those of the parameters may be for type checkers only."""
     said = inspect.get_annotations(function)

@@ -42,6 +42,10 @@ _PMIDS_AT: Final = HEADER_SIZE + 16
 _MEMO_FRAME: Final = 2048
 _MEMO_SIZE: Final = 4
 """A client's last few fetch lists are found by the bytes of the whole request, if they are not long."""
+_PROGRESS_BYTES: Final = 64 << 10
+"""Who reads this much of his replies within the time for writing is given the same time again."""
+_REST: Final = "the rest of a PDU did not come"
+_MUST_NOT: Final = "%s: a request failed in a way it must not; the client is dropped"
 
 
 class ClientConnection(asyncio.Protocol):
@@ -60,7 +64,9 @@ class ClientConnection(asyncio.Protocol):
         self.is_private = False
         self.changes = 0
         self.peer = "?"
-        self._limits = daemon.limits
+        self.number = -1
+        self.since = time.time()
+        self.whoami = ""
         self._frames = FrameReader(daemon.limits.pdu_bytes)
         self._queue: deque[bytes] = deque()
         self._profiles: dict[int, Profile] = {}
@@ -68,17 +74,19 @@ class ClientConnection(asyncio.Protocol):
         self._memo_of: object = None
         self._task: asyncio.Task[None] | None = None
         self._full = False
+        self._reading = True
         self._welcome = False
         self._refused = False
         self._next_frame: asyncio.Future[bytes] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._awaited = ""
 
     # The transport's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet the client: the server speaks first."""
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(self._limits.write_buffer_bytes)
+        self._transport.set_write_buffer_limits(self.daemon.limits.write_buffer_bytes)
         try:
             self.daemon.admit(self, self._transport.get_extra_info("socket"))
         except PcpError as error:
@@ -86,7 +94,7 @@ class ClientConnection(asyncio.Protocol):
             self._transport.close()
             return
         self.say(Challenge(features=self.daemon.features))
-        self._wait_at_most(self._limits.hello_s, "no credentials")
+        self._limit_wait()
 
     def data_received(self, data: bytes) -> None:
         """Answer what is whole; wait, but not for long, for the rest."""
@@ -95,28 +103,26 @@ class ClientConnection(asyncio.Protocol):
         except PcpError as error:
             self.drop(str(error))
             return
+        if frames and self._awaited == _REST:
+            self._stop_waiting()
         if frames and self._next_frame is not None:
             self._next_frame.set_result(frames.pop(0))
             self._next_frame = None
         self._queue.extend(frames)
-        if self._frames.pending:
-            if frames or self._timer is None:
-                self._wait_at_most(self._limits.pdu_s, "the rest of a PDU did not come")
-        elif self._timer is not None and self._welcome:
-            self._stop_waiting()
         self._take_turn()
+        if self._timer is not None or self._frames.pending:
+            self._limit_wait()
 
     def pause_writing(self) -> None:
         """The client does not read: answer nothing more, and not for ever."""
         self._full = True
-        self._transport.pause_reading()
-        self._wait_at_most(self._limits.write_s, "replies are not read")
+        self._steer_reading()
+        self._limit_wait()
 
     def resume_writing(self) -> None:
         """The client reads again."""
         self._full = False
-        self._stop_waiting()
-        self._transport.resume_reading()
+        self._limit_wait()
         self._take_turn()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -138,42 +144,71 @@ class ClientConnection(asyncio.Protocol):
         self._queue.clear()
         self._transport.close()
 
-    def _wait_at_most(self, seconds: float, why: str) -> None:
-        self._stop_waiting()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self.drop, f"{why} within {seconds:g} s")
+    def _limit_wait(self) -> None:
+        """Whatever is waited for now, there is an end to it, which does not move while it is the same wait."""
+        if not self._welcome:
+            awaited, seconds = "no credentials", self.daemon.limits.hello_s
+        elif self._full:
+            awaited, seconds = "replies are not read", self.daemon.limits.write_s
+        elif self._frames.pending:
+            awaited, seconds = _REST, self.daemon.limits.pdu_s
+        else:
+            self._stop_waiting()
+            return
+        if awaited != self._awaited:
+            self._stop_waiting()
+            self._awaited = awaited
+            self._start_timer(seconds)
+
+    def _start_timer(self, seconds: float) -> None:
+        unread = self._transport.get_write_buffer_size()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._end_wait, seconds, unread)
+
+    def _end_wait(self, seconds: float, unread: int) -> None:
+        if self._full and unread - self._transport.get_write_buffer_size() >= _PROGRESS_BYTES:
+            self._start_timer(seconds)  # a long reply over a slow line
+        else:
+            self.drop(f"{self._awaited} within {seconds:g} s")
 
     def _stop_waiting(self) -> None:
+        self._awaited = ""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _steer_reading(self) -> None:
+        """Read on only where nothing waits that was read before: so there is never more of it than one read brings."""
+        wanted = not (self._queue or self._full)
+        if wanted != self._reading and not self._transport.is_closing():
+            self._reading = wanted
+            (self._transport.resume_reading if wanted else self._transport.pause_reading)()
 
     # Requests, in order
 
     def _take_turn(self) -> None:
         """Answer the requests that wait, but let other clients have their turn too."""
         queue = self._queue
-        if not queue or self._task is not None or self._full:
-            return
-        self._serve(queue.popleft())
-        if not queue:
-            return
-        end = time.perf_counter() + self._limits.turn_s
-        while queue and self._task is None and not self._full:
+        if queue and self._task is None and not self._full:
             self._serve(queue.popleft())
-            if time.perf_counter() > end and queue:
-                self._transport.pause_reading()
-                asyncio.get_running_loop().call_soon(self._next_turn)
-                return
+            if queue:
+                self._serve_more(queue)
+        if queue or not self._reading:
+            self._steer_reading()
 
-    def _next_turn(self) -> None:
-        if not self._full and not self._transport.is_closing():
-            self._transport.resume_reading()
-        self._take_turn()
+    def _serve_more(self, queue: deque[bytes]) -> None:
+        end = time.perf_counter() + self.daemon.limits.turn_s
+        while queue and self._task is None and not self._full:
+            if time.perf_counter() > end:
+                asyncio.get_running_loop().call_soon(self._take_turn)
+                return
+            self._serve(queue.popleft())
 
     def _serve(self, frame: bytes) -> None:
         type_ = frame_type(frame)
         statistics = self.daemon.statistics
         statistics.pdu_in[type_ & 63] += 1
+        if statistics.pdu_trace is not None:
+            statistics.pdu_trace("Recv", frame, f"fd={self.channel.fd}")
         try:
             if not self._welcome and type_ != PduType.CREDS and not self._is_version_1(type_):
                 self.drop("a request before credentials" if not self._refused else "a request of a refused client")
@@ -184,6 +219,10 @@ class ClientConnection(asyncio.Protocol):
                 reply = self._answer(type_, frame)
         except PcpError as error:
             reply = self._refuse(error)
+        except Exception:
+            log.exception(_MUST_NOT, self.peer)
+            self.drop("internal error")
+            return
         if reply is None:
             return
         if isinstance(reply, bytes):
@@ -198,9 +237,9 @@ class ClientConnection(asyncio.Protocol):
         except PcpError as error:
             reply = self._refuse(error)
         except Exception:
-            log.exception("%s: a request failed in a way it must not; the client is dropped", self.peer)
+            log.exception(_MUST_NOT, self.peer)
             self.drop("internal error")
-            raise
+            return
         self._task = None
         if reply is not None:
             self._send(reply)
@@ -212,13 +251,18 @@ class ClientConnection(asyncio.Protocol):
         return encode(Error(error.code), self.channel)
 
     def _send(self, reply: bytes) -> None:
-        self.daemon.statistics.pdu_out[frame_type(reply) & 63] += 1
+        statistics = self.daemon.statistics
+        statistics.pdu_out[frame_type(reply) & 63] += 1
+        if statistics.pdu_trace is not None:
+            statistics.pdu_trace("Xmit", reply, f"fd={self.channel.fd}")
         self._transport.write(reply)
 
     # Fetching: the hot path
 
     def _fetch(self, frame: bytes) -> bytes | Awaitable[bytes]:
         daemon = self.daemon
+        if daemon.host_name.due:
+            daemon.look_at_host_name()
         if self._memo_of is not daemon.plans:
             self._memo.clear()
             self._memo_of = daemon.plans
@@ -233,7 +277,7 @@ class ClientConnection(asyncio.Protocol):
         return reply
 
     async def _fetch_later(self, view: PlanView) -> bytes:
-        return self._finish(await gather(view, self.client, self._limits.agent_soft_s))
+        return self._finish(await gather(view, self.client, self.daemon.limits.agent_soft_s))
 
     def _finish(self, reply: bytes) -> bytes:
         """What goes out: the changes since the last reply as a positive ERROR before it; or all of it as version 1."""
@@ -249,8 +293,8 @@ class ClientConnection(asyncio.Protocol):
         self._need(Operation.FETCH)
         request = decode(frame, self.channel)
         assert isinstance(request, Fetch)
-        if len(request.pmids) > self._limits.metrics:
-            raise TooBig(f"{len(request.pmids)} metrics in a fetch; the limit is {self._limits.metrics}")
+        if len(request.pmids) > self.daemon.limits.metrics:
+            raise TooBig(f"{len(request.pmids)} metrics in a fetch; the limit is {self.daemon.limits.metrics}")
         profile = self._profiles.get(request.context)
         if profile is None:
             raise MissingProfile(f"context {request.context}")
@@ -293,6 +337,7 @@ class ClientConnection(asyncio.Protocol):
         if self.channel.version == PDU_VERSION1:
             raise ProtocolError("credentials of a version-1 client")
         self._welcome = False
+        self._limit_wait()
         steps = Greeting(self, pdu).begin()
         if steps is None:
             self._let_in(pdu.version)
@@ -306,7 +351,7 @@ class ClientConnection(asyncio.Protocol):
     def _let_in(self, version: int) -> None:
         self.channel.version = version
         self._welcome = True
-        self._stop_waiting()
+        self._limit_wait()
 
     def _is_version_1(self, type_: int) -> bool:
         """Is this the first request of a version-1 client, and may there be such? It has no attributes, never stores.
@@ -335,7 +380,11 @@ class ClientConnection(asyncio.Protocol):
         if self._queue:
             return decode(self._queue.popleft())
         self._next_frame = asyncio.get_running_loop().create_future()
-        return decode(await self._next_frame)
+        self._steer_reading()
+        try:
+            return decode(await self._next_frame)
+        finally:
+            self._next_frame = None
 
     async def start_tls(self, context: ssl.SSLContext) -> None:
         """Go on under TLS. ``TlsError``; bytes that came before it would be read as if they were under it."""
@@ -348,13 +397,15 @@ class ClientConnection(asyncio.Protocol):
             self.drop(f"no TLS: {error}")
             raise TlsError(str(error)) from error
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(self._limits.write_buffer_bytes)
+        self._transport.set_write_buffer_limits(self.daemon.limits.write_buffer_bytes)
         self.is_private = True
 
     def _profile(self, pdu: ProfilePdu) -> None:
         """PROFILE: kept for its context, no answer."""
-        if pdu.context >= self._limits.contexts:
-            raise OsError(-errno.EAGAIN, f"context {pdu.context}; the limit is {self._limits.contexts}")
+        if self.daemon.host_name.due:
+            self.daemon.look_at_host_name()
+        if pdu.context >= self.daemon.limits.contexts:
+            raise OsError(-errno.EAGAIN, f"context {pdu.context}; the limit is {self.daemon.limits.contexts}")
         self._profiles[pdu.context] = pdu.profile if pdu.profile != EVERYTHING else EVERYTHING
         self._memo.clear()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import lru_cache, partial
 from operator import attrgetter
 from typing import Final
 
@@ -95,7 +95,6 @@ SCHEDULER_HELP: Final = """The scheduler that orders the disk's requests
 "unknown" where the kernel does not say."""
 
 
-@cache
 def is_disk(name: str) -> bool:
     """Does stock list the device under disk.dev?
 
@@ -109,6 +108,13 @@ def is_disk(name: str) -> bool:
     if name.startswith(NUMBERED) or "/" in name:
         return stem == name or not stem.endswith("p")
     return stem == name
+
+
+@lru_cache(maxsize=8192)
+def disk_name(device: bytes) -> str | None:
+    """The name of a disk; None for what is no disk. Remembered, for most lines of the file are of the same devices."""
+    name = device.decode("utf-8", "surrogateescape")
+    return name if is_disk(name) else None
 
 
 @dataclass(slots=True)
@@ -125,8 +131,7 @@ def parse_diskstats(text: bytes) -> Disks:
     rows = []
     for line in text.splitlines():
         _, _, device, counts = line.split(None, 3)
-        name = device.decode("utf-8", "surrogateescape")
-        if is_disk(name):
+        if name := disk_name(device):
             names.append(name)
             rows.append(counts.split())
     return Disks(names, Table(rows))

@@ -86,8 +86,8 @@ class Link:
 
     def running(self) -> int | None:
         """Does it work? 1 or 0."""
-        up = self.up()
-        return None if up is None else int(up and self._text("operstate") in WORKING)
+        state = self._text("operstate")  # "down" of whatever is switched off
+        return int(state in WORKING) if state else None
 
     @cached_property
     def type(self) -> int | None:

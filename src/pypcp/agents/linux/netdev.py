@@ -76,7 +76,6 @@ def declare(agent: Agent, files: Files) -> None:
         label_instance=lambda interface: {"interface": interface},
     )
     read = files.parsed("proc/net/dev", parse_netdev)
-
     links: list[Link] = []
 
     def refresh() -> Netdev:

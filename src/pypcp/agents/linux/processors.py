@@ -23,5 +23,5 @@ def processors(agent: Agent) -> Indom:
 
 def online(cpus: Indom, names: Sequence[str]) -> None:
     """These (``cpu0``, ``cpu1``, ...) are online now; none means that the file does not say."""
-    if names:
+    if names and tuple(names) != cpus.names:
         cpus.replace(names, [int(name[3:]) for name in names])

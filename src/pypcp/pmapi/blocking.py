@@ -19,9 +19,9 @@ class BlockingContext(Calls, BlockingDriver):
     """A conversation with the pmcd of one host. See: pmNewContext(3).
 
     ``host`` is a host specification (``local:``, ``unix:``, ``HOST:PORT``, ``pcps://HOST?container=NAME``); ``tls``
-    says whom to trust, by default whom the system trusts. Each call raises a ``PcpError``: ``RequestTimeout`` when pmcd
-    does not answer in time, a ``ChannelError`` when the connection is lost; the next call connects again. For one
-    thread at a time.
+    says whom to trust, by default ``tls.conf`` and the system do. Each call raises a ``PcpError``: ``RequestTimeout``
+    when pmcd does not answer in time, a ``ChannelError`` when the connection is lost; the next call connects again.
+    For one thread at a time.
     """
 
     def __init__(

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pypcp.errors import PcpError, from_code
+from pypcp.errors import PcpError, TlsError, from_code
 from pypcp.ipc.address import Endpoint, HostSpec, UnixEndpoint, parse_hostspec
+from pypcp.ipc.configuration import ConfigurationError
 from pypcp.ipc.paths import Paths
+from pypcp.ipc.tls import TlsSettings, client_context
 from pypcp.pmapi.link import Link, Moves
 from pypcp.pmapi.operations.connect import Security, Wishes, connect
 from pypcp.pmapi.operations.sasl import Credentials
@@ -133,5 +135,11 @@ class Line:
         return self.link.perform(self.state, connect(self.state, wishes_of(self.spec, endpoint, self._container)))
 
     def tls(self) -> ssl.SSLContext:
-        """Whom to trust."""
-        return self._tls or ssl.create_default_context()
+        """Whom to trust, and who we are: what the caller gave, else what ``tls.conf`` says, else the system."""
+        if self._tls is None:
+            try:
+                settings = TlsSettings.load(Paths.find().config_file("tls.conf", "PCP_TLSCONF_PATH"))
+                self._tls = client_context(settings)
+            except (ConfigurationError, OSError) as error:
+                raise TlsError(str(error)) from error
+        return self._tls

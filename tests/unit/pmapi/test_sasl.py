@@ -4,6 +4,9 @@ import pytest
 
 from pypcp.errors import AuthenticationError, PcpError, RemoteProtocolError, RequestError
 from pypcp.pmapi.operations.sasl import Credentials, authenticate
+from pypcp.pmapi.operations.steps import Ask, Receive, Tell
+from pypcp.pmcd.accounts import Accounts, Verifier
+from pypcp.pmcd.sasl import Exchange
 from pypcp.wire.attribute import Attribute
 from unit.pmapi.transcript import replies
 
@@ -64,3 +67,17 @@ def test_a_challenge_that_is_none_is_a_protocol_error(challenge: bytes) -> None:
 def test_a_password_with_a_nul_is_refused_here() -> None:
     with pytest.raises(RequestError):
         login(b"PLAIN", password="a\0b", private=True)
+
+
+@pytest.mark.parametrize(("method", "username"), [("plain", "anna"), ("scram-sha-256", "anna"), ("", "comma,and=sign")])
+def test_our_daemon_believes_our_client(method: str, username: str) -> None:
+    exchange = Exchange(Accounts({username: Verifier.of("s3cret", rounds=4096)}), private=True)
+    operation = authenticate(Credentials(username, "s3cret", method), private=True)
+    assert isinstance(next(operation), Receive)
+    challenge: bytes | None = exchange.mechanisms
+    take = exchange.start
+    while challenge is not None:
+        step = operation.send(Attribute(0, challenge))
+        assert isinstance(step, Ask | Tell) and isinstance(step.pdu, Attribute)
+        challenge, take = take(step.pdu.value), exchange.step
+    assert exchange.username == username

@@ -21,6 +21,8 @@ Move = bytes | Receive | StartTls
 Moves = Generator[Move, bytes | None, _T]
 """What a driver runs: it is sent the frame received, else None."""
 
+_MAX_CHANGES = 64
+
 
 class Link:
     """One connection as seen by the calls that share it, one after the other: frames on one side, PDUs on the other.
@@ -34,6 +36,7 @@ class Link:
         self._owed = 0
         self._pending: Move | None = None
         self._settling = False
+        self._changes = 0
         self._proven = False
         self._suspect = False
 
@@ -83,12 +86,20 @@ class Link:
     def _receive(self) -> Moves[Pdu]:
         frame = yield from self._move(Receive())
         reply = decode(frame or b"", self._channel)
-        # State changes go before the reply to a fetch and settle nothing.
-        if self._owed and state_change(reply) == StateChange.NO_CHANGE:
+        if state_change(reply) != StateChange.NO_CHANGE:
+            self._note_change()
+        elif self._owed:
+            self._changes = 0
             self._owed -= 1
             self._suspect = not self._proven and _is_refusal(reply)
             self._proven = True
         return reply
+
+    def _note_change(self) -> None:
+        """State changes go before the reply to a fetch and settle nothing; without end they would keep us for ever."""
+        self._changes += 1
+        if self._changes > _MAX_CHANGES:
+            raise RemoteProtocolError(f"more than {_MAX_CHANGES} state changes instead of a reply")
 
     def _move(self, move: Move) -> Moves[bytes | None]:
         self._pending = move

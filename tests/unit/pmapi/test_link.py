@@ -24,7 +24,7 @@ from pypcp.wire.fetch import Fetch
 from pypcp.wire.handshake import Error
 from pypcp.wire.pdu import Pdu, StateChange, decode, encode
 from pypcp.wire.result import Result
-from pypcp.wire.versions import Channel
+from pypcp.wire.versions import PDU_VERSION1, PDU_VERSION2, Channel
 
 PMIDS = [Pmid.build(29, 0, item) for item in range(4)]
 
@@ -32,8 +32,8 @@ PMIDS = [Pmid.build(29, 0, item) for item in range(4)]
 class Wire:
     """The driver's place, taken by hand: what is sent is kept, what is received comes from a queue."""
 
-    def __init__(self) -> None:
-        self.state = ContextState(Channel(version=2))
+    def __init__(self, version: int = PDU_VERSION2) -> None:
+        self.state = ContextState(Channel(version=version))
         self.link = Link(self.state.channel)
         self.sent: list[Pdu] = []
         self.incoming: list[Pdu] = []
@@ -51,9 +51,9 @@ class Wire:
         if isinstance(move, Receive):
             if not self.incoming:
                 raise RequestTimeout()
-            return encode(self.incoming.pop(0))
+            return encode(self.incoming.pop(0), self.state.channel)
         assert isinstance(move, bytes)
-        self.sent.append(decode(move))
+        self.sent.append(decode(move, self.state.channel))
         return None
 
     def desc(self, pmid: Pmid) -> Any:
@@ -101,6 +101,26 @@ def test_state_changes_that_go_before_an_owed_reply_reach_the_next_fetch() -> No
     wire.incoming = [Error(StateChange.DROP_AGENT), values, Error(StateChange.ADD_AGENT), values]
     assert wire.run(fetch(wire.state, PMIDS[:1])).changes == StateChange.DROP_AGENT | StateChange.ADD_AGENT
     assert [type(pdu) for pdu in wire.sent][-1] is Fetch
+
+
+def test_state_changes_without_end_are_no_reply() -> None:
+    wire = Wire()
+    wire.incoming = [Error(StateChange.ADD_AGENT)] * 100
+    with pytest.raises(RemoteProtocolError) as endless:
+        wire.run(fetch(wire.state, PMIDS[:1]))
+    assert wire.link.broken_by(endless.value)
+
+
+def test_a_pmcd_of_version_1_is_understood_in_its_own_numbers() -> None:
+    wire = Wire(version=PDU_VERSION1)
+    wire.state.descs[PMIDS[0]] = Desc(PMIDS[0], ValueType.FLOAT)
+    values = [ValueSet.singular(PMIDS[0], 0.5, ValueType.FLOAT), ValueSet(PMIDS[1], error=UnknownPmid())]
+    wire.incoming = [Result(0, values), Error(UnknownPmid.code)]
+    first, second = wire.run(fetch(wire.state, PMIDS[:2])).value_sets
+    assert (first.value, first.type) == (0.5, ValueType.FLOAT)
+    assert isinstance(second.error, UnknownPmid)
+    with pytest.raises(UnknownPmid):
+        wire.desc(PMIDS[2])
 
 
 def test_what_pmcd_refuses_does_not_end_the_connection() -> None:

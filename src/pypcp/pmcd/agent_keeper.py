@@ -18,6 +18,7 @@ from pypcp.pmcd.agent_view import AgentView
 from pypcp.pmcd.limits import Limits
 from pypcp.pmcd.relayed import fetched_from
 from pypcp.pmcd.statistics import AgentStatistics, Statistics
+from pypcp.pmcd.trace import EventTrace
 from pypcp.pmda.interface import Client, FetchRequest
 from pypcp.pmda.segments import Fetched
 from pypcp.wire.attribute import Attribute, AttributeKey
@@ -45,6 +46,7 @@ class Owner(Protocol):
 
     limits: Limits
     statistics: Statistics
+    trace: EventTrace
 
     def connected(self) -> Iterable[Client]:
         """The clients there are now."""
@@ -200,12 +202,11 @@ class AgentKeeper:
     async def _run(self) -> None:
         """One life: start, greet, serve until the stream is lost, see the process out."""
         lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        statistics = self._owner.statistics
         stream = AgentStream(
             self.name,
-            self._owner.limits.agent_s,
+            lambda: self._owner.limits.agent_s,
             lambda why: None if lost.done() else lost.set_result(why),
-            (statistics.pdu_in, statistics.pdu_out),
+            self._owner.statistics,
             self.statistics,
         )
         process: RunningAgent | None = None
@@ -239,6 +240,7 @@ class AgentKeeper:
             self.attributes_changed(client)
         stream.ready = not self._not_ready
         self.status = 0
+        self._owner.trace.connection(f"New agent: {self.name} dom={self.domain} pid={self.pid}")
         self._owner.statistics.seqnum += self.settled.done()
         if self.settled.done():
             self._owner.announce(StateChange.ADD_AGENT | StateChange.RESTART_AGENT)
@@ -254,6 +256,7 @@ class AgentKeeper:
         if served:
             self.status = 8 | _ended_by(status)
             self._owner.announce(StateChange.DROP_AGENT)
+            self._owner.trace.connection(f"End agent: {self.name} dom={self.domain}: {why}")
         log.warning('Cleanup "%s" agent (dom %d): %s%s', self.name, self.domain, why, _said_by(status))
 
 

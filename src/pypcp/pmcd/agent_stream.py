@@ -27,7 +27,7 @@ from pypcp.errors import (
     from_code,
 )
 from pypcp.model.profile import Profile
-from pypcp.pmcd.statistics import AgentStatistics
+from pypcp.pmcd.statistics import AgentStatistics, Statistics
 from pypcp.wire.fetch import ProfilePdu
 from pypcp.wire.framing import FrameReader, frame_type
 from pypcp.wire.handshake import Error
@@ -63,16 +63,16 @@ class Exchange:
 class AgentStream(asyncio.Protocol):
     """Exchanges with one agent, in order.
 
-    ``counters`` are PDUs received and sent, by type; ``lost`` is called once, with the reason, when the stream is of no
-    more use; ``became_ready`` whenever a not-ready agent says it is ready.
+    ``hard_limit_s`` is asked how long an exchange may take, ``pdus`` counts PDUs by type. ``lost`` is called once, with
+    the reason, when the stream is of no more use; ``became_ready`` whenever a not-ready agent says it is ready.
     """
 
     def __init__(
         self,
         name: str,
-        hard_limit_s: float,
+        hard_limit_s: Callable[[], float],
         lost: Callable[[str], None],
-        counters: tuple[list[int], list[int]],
+        pdus: Statistics,
         statistics: AgentStatistics,
         became_ready: Callable[[], None] = lambda: None,
     ) -> None:
@@ -82,7 +82,7 @@ class AgentStream(asyncio.Protocol):
         self.hard_limit_s = hard_limit_s
         self._lost: Callable[[str], None] | None = lost
         self._became_ready = became_ready
-        self._received, self._sent = counters
+        self._pdus = pdus
         self._statistics = statistics
         self._began = 0.0
         self._frames = FrameReader(REPLY_LIMIT)
@@ -110,7 +110,10 @@ class AgentStream(asyncio.Protocol):
             self.end(f"protocol failure: {error}")
             return
         for frame in frames:
-            self._received[frame_type(frame) & 63] += 1
+            pdus = self._pdus
+            pdus.pdu_in[frame_type(frame) & 63] += 1
+            if pdus.pdu_trace is not None:
+                pdus.pdu_trace("Recv", frame, f"agent={self.name}")
             self._take(frame)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -194,28 +197,31 @@ class AgentStream(asyncio.Protocol):
 
     def _start(self, exchange: Exchange) -> None:
         self._current = exchange
-        request = exchange.request
+        before = b""
         if exchange.view is not None and not self._has_profile(exchange.view):
             slot, profile = self._profile = exchange.view
-            self._sent[PduType.PROFILE & 63] += 1
-            request = encode(ProfilePdu(0, profile, sender=slot)) + request
+            before = encode(ProfilePdu(0, profile, sender=slot))
         loop = asyncio.get_running_loop()
         self._began = loop.time()
-        self._timer = loop.call_later(self.hard_limit_s, self._silent)
-        self._send(request)
+        self._timer = loop.call_later(self.hard_limit_s(), self._silent)
+        self._send(exchange.request, before)
 
     def _has_profile(self, view: tuple[int, Profile]) -> bool:
         have = self._profile
         return have is not None and have[0] == view[0] and (have[1] is view[1] or have[1] == view[1])
 
-    def _send(self, request: bytes) -> None:
-        self._sent[frame_type(request) & 63] += 1
-        self._write(request)
+    def _send(self, request: bytes, before: bytes = b"") -> None:
+        """Write a PDU, and one ``before`` it that belongs to it."""
+        for frame in (before, request) if before else (request,):
+            self._pdus.pdu_out[frame_type(frame) & 63] += 1
+            if self._pdus.pdu_trace is not None:
+                self._pdus.pdu_trace("Xmit", frame, f"agent={self.name}")
+        self._write(before + request)
 
     def _silent(self) -> None:
         assert self._current is not None
         self.hangs = True
-        self.end(f"no reply within {self.hard_limit_s:g} s", self._current.silent)
+        self.end(f"no reply within {self.hard_limit_s():g} s", self._current.silent)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

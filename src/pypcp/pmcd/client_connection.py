@@ -208,7 +208,7 @@ class ClientConnection(asyncio.Protocol):
         statistics = self.daemon.statistics
         statistics.pdu_in[type_ & 63] += 1
         if statistics.pdu_trace is not None:
-            statistics.pdu_trace("Recv", frame, f"fd={self.channel.fd}")
+            statistics.pdu_trace("Recv", frame, f"fd={self.fd}")
         try:
             if not self._welcome and type_ != PduType.CREDS and not self._is_version_1(type_):
                 self.drop("a request before credentials" if not self._refused else "a request of a refused client")
@@ -254,7 +254,7 @@ class ClientConnection(asyncio.Protocol):
         statistics = self.daemon.statistics
         statistics.pdu_out[frame_type(reply) & 63] += 1
         if statistics.pdu_trace is not None:
-            statistics.pdu_trace("Xmit", reply, f"fd={self.channel.fd}")
+            statistics.pdu_trace("Xmit", reply, f"fd={self.fd}")
         self._transport.write(reply)
 
     # Fetching: the hot path
@@ -365,6 +365,11 @@ class ClientConnection(asyncio.Protocol):
         self.entered.never |= Operation.STORE
         self._let_in(PDU_VERSION1)
         return True
+
+    @property
+    def fd(self) -> int:
+        """The descriptor of the stream; -1 before there is one."""
+        return -1 if self.channel.fd is None else self.channel.fd
 
     @property
     def is_local(self) -> bool:

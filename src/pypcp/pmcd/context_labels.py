@@ -80,9 +80,12 @@ class ContextLabels:
             )
         return found
 
-    def refresh(self) -> bool:
-        """Look at the files again if it is time to; have they changed? Then clients are to be told (LABEL_CHANGE)."""
-        if self._now() - self._looked < CHECK_S:
+    def refresh(self, *, at_once: bool = False) -> bool:
+        """Look at the files again, ``at_once`` or if it is time to; have they changed?
+
+        Then clients are to be told (LABEL_CHANGE).
+        """
+        if not at_once and self._now() - self._looked < CHECK_S:
             return False
         self._looked = self._now()
         if (signature := self._look()) == self._signature:

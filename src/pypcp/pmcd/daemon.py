@@ -5,20 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from pypcp.errors import PcpError, PermissionDenied
+from pypcp.errors import BadStore, PcpError, PermissionDenied
 from pypcp.ipc.configuration import ConfigurationError
 from pypcp.ipc.peercred import peer_credentials
-from pypcp.model.labels import LabelSet, LabelType
+from pypcp.model.labels import LabelSet
 from pypcp.pmcd.access import AccessRules
 from pypcp.pmcd.agent_keeper import AgentKeeper
+from pypcp.pmcd.agent_rows import AgentRow, agent_rows
 from pypcp.pmcd.agents import AgentMaker
 from pypcp.pmcd.client_connection import ClientConnection
 from pypcp.pmcd.clients import ClientTable
 from pypcp.pmcd.config import AgentSpec
+from pypcp.pmcd.context_labels import ContextLabels
 from pypcp.pmcd.gate import Gate, rules_of
+from pypcp.pmcd.greeting import CONTAINER_NAME
+from pypcp.pmcd.host_name import HostName
+from pypcp.pmcd.logfile import ClientRow, block, connected
 from pypcp.pmcd.options import Options
 from pypcp.pmcd.plan import PlanCache
 from pypcp.pmcd.router import LocalRoute, Route, Router, merged_names
@@ -26,9 +33,10 @@ from pypcp.pmcd.security import Security
 from pypcp.pmcd.selfmetrics import self_agent
 from pypcp.pmcd.sources import Sources
 from pypcp.pmcd.statistics import Statistics
+from pypcp.pmcd.trace import EventTrace
+from pypcp.pmcd.trace import log as trace_log
 from pypcp.pmda.interface import AgentInterface, Client
 from pypcp.wire.handshake import Error
-from pypcp.wire.label import label_set
 from pypcp.wire.pdu import Feature, StateChange
 from pypcp.wire.versions import IpcTable
 
@@ -66,6 +74,10 @@ class Daemon:
         self.sources = sources if sources is not None else Sources()
         self.limits = options.limits
         self.statistics = Statistics()
+        self.trace = EventTrace()
+        self.host_name = HostName(options.hostname)
+        self.labels = ContextLabels(options.places.labels, options.places.label_settings)
+        self.listening: Sequence[socket.socket] = ()
         self.security = security if security is not None else Security()
         self.clients = ClientTable()
         self.running = False
@@ -152,6 +164,8 @@ class Daemon:
             return
         self._configuration, self._static = configuration, static
         self._change_gate(rules)
+        if self.labels.refresh(at_once=True):
+            self.announce(StateChange.LABEL_CHANGE)
         await self.start_agents()
         self.reloaded()
 
@@ -170,6 +184,10 @@ class Daemon:
         """Tell every client with its next fetch that something changed (a ``StateChange`` mask)."""
         for connection in self.clients:
             connection.changes |= changes
+
+    def agents(self) -> list[AgentRow]:
+        """All agents by domain: those that answer, and those that are configured and do not."""
+        return agent_rows(self.router.routes, self._configuration.agents)
 
     # Clients
 
@@ -190,12 +208,26 @@ class Daemon:
         self.clients.enter(connection)
         self.channels.add(sock.fileno(), connection.channel)
         log.debug("+ %s is client %d", connection.peer, client.context)
+        self.trace.connection(f"New client: [{client.context}] {connection.peer}, fd={sock.fileno()}")
 
     def admit_account(self, connection: ClientConnection) -> None:
         """A client has said who it is. ``PermissionDenied``; else agents that want to know are told of it."""
         self.gate.identify(connection.entered, connection.client)
+        self._tell_agents_of(connection.client)
+
+    def change_container(self, client: Client, name: str) -> None:
+        """The client looks into the container of that name from now on, or into none (""); agents are told.
+
+        ``BadStore`` for what is no name of a container.
+        """
+        if name and not CONTAINER_NAME.fullmatch(name):
+            raise BadStore(f"{name!r:.80} is no name of a container")
+        client.container = name
+        self._tell_agents_of(client)
+
+    def _tell_agents_of(self, client: Client) -> None:
         for route in self.router.routes.values():
-            route.attributes_changed(connection.client)
+            route.attributes_changed(client)
 
     @property
     def features(self) -> Feature:
@@ -217,6 +249,12 @@ class Daemon:
         told = [route.end_context(client) for route in self.router.routes.values()]
         self.clients.leave(client, [future for future in told if future is not None])
         log.debug("- %s was client %d", connection.peer, client.context)
+        self.trace.connection(f"End client: [{client.context}] {connection.peer}")
+
+    def log_clients(self) -> None:
+        """Write a table of the clients to the log."""
+        rows = [ClientRow(each.fd, each.peer, each.channel.version, each.entered.denied) for each in self.clients]
+        block(trace_log, "clients", connected(time.time(), rows), clients=[asdict(row) for row in rows])
 
     def moment(self) -> object:
         """One object for all requests that wait together now; None for an only client: nobody shares with it."""
@@ -232,7 +270,19 @@ class Daemon:
 
     def context_labels(self, client: Client) -> LabelSet:
         """The labels of everything this daemon gives. See: pmLookupLabels(3)."""
-        return label_set({"hostname": self.options.hostname or socket.gethostname()}, LabelType.CONTEXT)
+        if self.labels.refresh():
+            self.announce(StateChange.LABEL_CHANGE)
+        return self.labels.of(self.hostname, uid=client.uid, gid=client.gid, container=client.container or None)
+
+    @property
+    def hostname(self) -> str:
+        """The name under which this host's metrics are known."""
+        return self.host_name.name
+
+    def look_at_host_name(self) -> None:
+        """It is time to see whether the host is called something else now; clients are told then."""
+        if self.host_name.look():
+            self.announce(StateChange.HOSTNAME_CHANGE)
 
     # Running
 
@@ -246,6 +296,7 @@ class Daemon:
             for sock in sockets:
                 create = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
                 servers.append(await create(lambda: ClientConnection(self), sock=sock, backlog=_BACKLOG))
+            self.listening = sockets
             self.running = True
             ready()
             await stop.wait()

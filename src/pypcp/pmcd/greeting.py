@@ -38,7 +38,8 @@ _FROM_CLIENT: Final = (
     | Feature.CERT_REQD
 )
 _STEPS: Final = Feature.SECURE | Feature.AUTH | Feature.CREDS_REQD | Feature.CONTAINER
-_CONTAINER: Final = re.compile(rb"[A-Za-z0-9._-]{1,255}")
+CONTAINER_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,255}")
+"""What may name a container; it goes into labels, log and the requests of agents."""
 
 
 class Greeting:
@@ -113,7 +114,7 @@ class Greeting:
 
     async def _take_container(self) -> None:
         name = await self._attribute(AttributeKey.CONTAINER)
-        if not _CONTAINER.fullmatch(name):
+        if not CONTAINER_NAME.fullmatch(name.decode(errors="replace")):
             raise OsError(-errno.EINVAL, f"{name!r:.80} is no name of a container")
         self._client.container = name.decode()
 

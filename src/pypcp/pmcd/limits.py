@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 from pypcp.wire.framing import CLIENT_LIMIT
+
+NEVER_S: Final = 365 * 86_400
+"""What no limit comes to: event loops want a number that fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +41,8 @@ class Limits:
     """The largest reply to a fetch."""
     plan_cache_bytes: int = 16 << 20
     """Memory of the prepared fetch lists that clients repeat."""
+
+    def with_exchange_s(self, seconds: float) -> Self:
+        """The same with another limit of one exchange, with an agent or a client; 0: none (pmcd -t)."""
+        limit = seconds or NEVER_S
+        return replace(self, pdu_s=limit, agent_s=limit)

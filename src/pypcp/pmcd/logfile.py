@@ -179,16 +179,25 @@ class ClientRow:
 
 def restarted(when: float, clients: Iterable[ClientRow]) -> str:
     """The banner of a reload, and who is connected."""
+    return "\n".join(
+        [f"\n\npmcd RESTARTED at {time.ctime(when)}\n\n", "Current PMCD clients ...", *_client_table(clients)]
+    )
+
+
+def connected(when: float, clients: Iterable[ClientRow]) -> str:
+    """Who is connected, when somebody wants to know."""
+    return "\n".join([f"\n->Current PMCD clients at {time.ctime(when)}", *_client_table(clients)])
+
+
+def _client_table(clients: Iterable[ClientRow]) -> list[str]:
     lines = [
-        f"\n\npmcd RESTARTED at {time.ctime(when)}\n\n",
-        "Current PMCD clients ...",
         "     fd  client connection from                    ipc ver  operations denied",
         "     ==  ========================================  =======  =================",
     ]
     for client in clients:
         denied = "".join(f"{operation.name} " for operation in _OPERATIONS if operation & client.denied).lower()
         lines.append(f"    {client.fd:3}  {client.peer:40}  {client.version:7}  {denied}")
-    return "\n".join([*lines, ""])
+    return [*lines, ""]
 
 
 def cleanup(label: str, domain: int, why: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 _TYPES = 64
@@ -9,12 +10,16 @@ _TYPES = 64
 
 @dataclass(slots=True)
 class Statistics:
-    """PDUs by the low bits of their type, received and sent, over clients and agents together."""
+    """PDUs by the low bits of their type, received and sent, over clients and agents together.
+
+    ``pdu_trace`` is there while somebody wants to see each: called with ``Recv`` or ``Xmit``, the frame and the peer.
+    """
 
     pdu_in: list[int] = field(default_factory=lambda: [0] * _TYPES)
     pdu_out: list[int] = field(default_factory=lambda: [0] * _TYPES)
     sighups: int = 0
     seqnum: int = 1
+    pdu_trace: Callable[[str, bytes, str], None] | None = None
 
 
 @dataclass(slots=True)

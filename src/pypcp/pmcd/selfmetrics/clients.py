@@ -1,0 +1,88 @@
+"""Cluster 6: who is connected."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from pypcp.errors import BadStore, PermissionDenied
+from pypcp.model.values import Semantics, ValueType
+from pypcp.pmda.agent import Agent
+from pypcp.pmda.interface import Client
+
+if TYPE_CHECKING:
+    from pypcp.pmcd.client_connection import ClientConnection
+    from pypcp.pmcd.daemon import Daemon
+
+_WHOAMI_LIMIT: Final = 1024
+
+
+class _Clients:
+    """The connections there are, in the order of their numbers, and what a client may say of itself."""
+
+    def __init__(self, agent: Agent, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._generation = -1
+        self._connections: list[ClientConnection] = []
+        self.indom = agent.indom(6, help_="Clients\nConnections, numbered from 0 as they came.")
+
+    def refresh(self) -> list[ClientConnection]:
+        """The snapshot of the cluster."""
+        clients = self._daemon.clients
+        if clients.generation != self._generation:
+            self._generation = clients.generation
+            self._connections = sorted(clients, key=lambda connection: connection.number)
+            numbers = [connection.number for connection in self._connections]
+            self.indom.replace(map(str, numbers), numbers)
+        return self._connections
+
+    def _own(self, instance: int, client: Client) -> ClientConnection:
+        connection = self._daemon.clients.of(client)
+        if connection.number != instance:
+            raise PermissionDenied("a client may speak for itself only")
+        return connection
+
+    def store_whoami(self, value: str, instance: int, client: Client) -> None:
+        if len(value) > _WHOAMI_LIMIT:
+            raise BadStore(f"{len(value)} characters; the limit is {_WHOAMI_LIMIT}")
+        self._own(instance, client).whoami = value
+
+    def store_container(self, value: str, instance: int, client: Client) -> None:
+        self._own(instance, client)
+        self._daemon.change_container(client, value)
+
+
+def declare(agent: Agent, daemon: Daemon) -> None:
+    """Declare the metrics."""
+    clients = _Clients(agent, daemon)
+    cluster = agent.cluster(6, clients.refresh)
+    cluster.metric(
+        "pmcd.client.whoami",
+        0,
+        ValueType.STRING,
+        lambda connections: [each.whoami for each in connections],
+        indom=clients.indom,
+        sem=Semantics.DISCRETE,
+        store=clients.store_whoami,
+        help_="What a client says of itself\nEmpty until the client stores something here, as loggers do to be told "
+        f"apart; it can do so for itself only, with at most {_WHOAMI_LIMIT} characters.",
+    )
+    cluster.metric(
+        "pmcd.client.start_date",
+        1,
+        ValueType.STRING,
+        lambda connections: [time.ctime(each.since) for each in connections],
+        indom=clients.indom,
+        sem=Semantics.DISCRETE,
+        help_="When a client connected\nDate and time of the host, in the form of ctime(3).",
+    )
+    cluster.metric(
+        "pmcd.client.container",
+        2,
+        ValueType.STRING,
+        lambda connections: [each.client.container or "" for each in connections],
+        indom=clients.indom,
+        store=clients.store_container,
+        help_="Container that a client looks into\nEmpty for the host itself. Named by the client when it connects, or "
+        "later by storing here, for itself only; letters, digits, dot, hyphen and underscore make a name.",
+    )

@@ -41,7 +41,8 @@ class LookUps:
     def _find(self, request: LookupRequest) -> LiveProcess | int:
         """The held process of the container, or a negative code."""
         try:
-            container = self.snapshot.find(request.name.decode())
+            # stock's agents count the NUL at the end of a name, stock's pmcd does not
+            container = self.snapshot.find(request.name.removesuffix(b"\0").decode())
         except UnicodeDecodeError:
             return ContainerNotFound.code
         except Ambiguous as tie:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import mmap
 import os
 import socket
 import sys
@@ -21,13 +23,22 @@ SWITCH_INTERVAL_S = 0.0005
 """How long a scanning thread may keep the interpreter from the thread that answers."""
 
 
+AGENT = "pypcp.resolver.containers_agent"
+"""Loaded only where a daemon asks for metrics: it brings the whole PDU codec."""
+
+
+def cgroup_root(environment: Mapping[str, str]) -> str:
+    """Where control groups are mounted."""
+    return environment.get("PCP_CGROUP_DIR", "/sys/fs/cgroup")
+
+
 def engines(environment: Mapping[str, str]) -> list[Engine]:
     """Every engine we know, whether it is here or not: one that is installed later is found then."""
-    cgroup_root = environment.get("PCP_CGROUP_DIR", "/sys/fs/cgroup")
+    cgroups = cgroup_root(environment)
     return [
         Docker.configured(environment),
         *Podman.configured(environment),
-        *Lxc.configured(environment, cgroup_root),
+        *Lxc.configured(environment, cgroups),
         Containerd(),
         Nspawn(),
     ]
@@ -39,6 +50,7 @@ def run(
     reader: socket.socket,
     *,
     pipe: tuple[int, int] | None,
+    memory: mmap.mmap,
     domain: int,
     engine_sockets: tuple[str, ...],
     seal: Callable[[list[str]], str],
@@ -47,7 +59,12 @@ def run(
     """Serve until the starter goes away. ``seal`` closes the doors: only what it is given can be read then."""
     here = engines(os.environ)
     ground = Ground(root for engine in here for root in engine.roots())
-    confined = seal(["/proc", "/sys/fs/cgroup", *ground.readable()])
+    if pipe:
+        importlib.import_module(AGENT)  # nothing can be loaded any more once the doors are closed
+    confined = seal(["/proc", cgroup_root(os.environ), *ground.readable()])
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    Resolver(loop, link, reader, here, ground, note).start(confined)
+    resolver = Resolver(loop, link, reader, here, ground, note)
+    resolver.start(confined)
+    if pipe:
+        importlib.import_module(AGENT).serve(loop, memory, pipe, domain, resolver, confined, cgroup_root(os.environ))
     loop.run()

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from pypcp.errors import RemoteProtocolError
 from pypcp.resolver.clients import Client, Loop
+from pypcp.resolver.container import Container
 from pypcp.resolver.engine_task import EngineTask, Findings, Key
 from pypcp.resolver.engines import Engine
 from pypcp.resolver.ground_watch import Ground
@@ -66,6 +67,10 @@ class Resolver:
         for task in self.tasks:
             task.start()
         self._tell(LinkPacket(LinkKind.READY, os.getpid(), confined.encode()))
+
+    def containers(self) -> list[tuple[Container, LiveProcess | None]]:
+        """Every container, and the process held for it if it lives."""
+        return [(container, self.look_ups.facts(container)) for container in self.look_ups.snapshot.containers]
 
     # The starter.
 

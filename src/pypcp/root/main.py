@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import mmap
 import os
 import pwd
 import resource
@@ -31,6 +32,7 @@ RESOLVER: Final = "pypcp.resolver.main"
 """Loaded in the resolver's process only, after its privileges are gone: the starter never sees this code."""
 
 _NOBODY: Final = (65534, 65534)
+_CONVERSATION_BYTES: Final = 8 << 20
 
 
 class Refusal(Exception):
@@ -50,6 +52,7 @@ class Helper:
         self.household = Household(
             account_ids(self.policy.lookup_accounts), parent_identity(), self.policy.control_unit, self.owner
         )
+        self.conversation = mmap.mmap(-1, _CONVERSATION_BYTES)  # shared: it outlives each of the processes
         self.folder = self._agents_folder()
         _send_log_to(options.log or ("root.log" if self.pipe else None))
         self.audit = AuditLog(path=options.audit)
@@ -175,6 +178,7 @@ class Helper:
             link,
             reader,
             pipe=(0, 1) if self.pipe else None,
+            memory=self.conversation,
             domain=self.options.domain,
             engine_sockets=self.policy.engine_sockets,
             seal=self.seal_resolver,
@@ -214,7 +218,8 @@ def _keep_descriptors(kept: set[int]) -> None:
     """Close every other descriptor. What else we inherited of objects is never touched again in this process."""
     previous = -1
     for fd in [*sorted(kept), os.sysconf("SC_OPEN_MAX")]:
-        os.closerange(previous + 1, fd)
+        if previous + 1 < fd:  # an empty range is taken for an endless one
+            os.closerange(previous + 1, fd)
         previous = fd
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     for fd in {0, 1} - kept:

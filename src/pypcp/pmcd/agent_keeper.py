@@ -144,8 +144,13 @@ class AgentKeeper:
         return pending
 
     def _answered(self, asked: _Asked, pending: asyncio.Future[Fetched], reply: asyncio.Future[bytes]) -> None:
-        """Take an answer, whoever waits for it: its notices count, and its values are kept until they are taken."""
-        self._asked.pop(asked, None)
+        """Take an answer, whoever waits for it: its notices count, and its values are kept until they are taken.
+
+        Not kept is what was asked for a client that has gone, or looks elsewhere now.
+        """
+        counts = self._asked.get(asked) is pending
+        if counts:
+            del self._asked[asked]
         error: BaseException | None = reply.exception()
         if error is None:
             try:
@@ -160,27 +165,35 @@ class AgentKeeper:
             return
         if fetched.changes:
             self._owner.announce(fetched.changes)
+        if counts:
+            self._keep_answer(asked, fetched)
+        pending.set_result(fetched)
+
+    def _keep_answer(self, asked: _Asked, fetched: Fetched) -> None:
         while len(self._late) >= _LATE_KEPT:
             del self._late[next(iter(self._late))]
         self._late[asked] = time.monotonic(), fetched
-        pending.set_result(fetched)
 
     # What agents are told of clients
 
     def attributes_changed(self, client: Client) -> None:
-        """Tell the agent all it may know of a client, if it wants to know."""
+        """Tell the agent all it may know of a client, if it wants to know; what it answered before no longer counts."""
+        self._forget_answers_for(client.context)
         if self._stream is not None and self._features & _WANTS_ATTRIBUTES:
             for key, value in attributes_of(client):
                 self._stream.say(encode(Attribute(key, value.encode() + b"\0", client.context)))
 
     def end_context(self, client: Client) -> asyncio.Future[None] | None:
         """Tell the agent that a client has gone; None when it knows, else a future for when it does."""
-        slot = client.context
-        for asked in [each for each in self._late if each[2] == slot]:
-            del self._late[asked]
+        self._forget_answers_for(client.context)
         if self._stream is None:
             return None
-        return self._stream.say(encode(Error(NotConnected.code, slot)))
+        return self._stream.say(encode(Error(NotConnected.code, client.context)))
+
+    def _forget_answers_for(self, slot: int) -> None:
+        for answers in (self._late, self._asked):
+            for asked in [each for each in answers if each[2] == slot]:
+                del answers[asked]
 
     # Its life
 

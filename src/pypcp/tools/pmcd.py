@@ -22,7 +22,7 @@ from pypcp.pmcd import journal, logfile
 from pypcp.pmcd.daemon import Daemon
 from pypcp.pmcd.gate import rules_of
 from pypcp.pmcd.limits import Limits
-from pypcp.pmcd.options import LOOPBACK, PMCD_PORT, Options
+from pypcp.pmcd.options import LOOPBACK, PMCD_PORT, Options, Places
 from pypcp.pmcd.running import LOOPS, run
 from pypcp.pmcd.security import Security
 from pypcp.pmcd.sources import Sources
@@ -86,7 +86,9 @@ def _parser() -> argparse.ArgumentParser:
         "-q", dest="agent_hello_s", type=float, default=_USUAL.agent_hello_s, metavar="SEC", help="for an agent's hello"
     )
     add("-s", "--socket", type=Path, help="path of the UNIX socket")
-    add("-t", dest="exchange_s", type=float, default=_USUAL.agent_s, metavar="SEC", help="for one exchange")
+    add(
+        "-t", dest="exchange_s", type=float, default=_USUAL.agent_s, metavar="SEC", help="for one exchange; 0: no limit"
+    )
     add("-v", "--verify", action="store_true", help="say what is wrong with the configuration, and exit")
     add("--structured-log", action="store_true", help="log a JSON object a line")
     add("--loop", choices=LOOPS, default="auto", help="event loop (default: uvloop where installed)")
@@ -140,10 +142,9 @@ def _options(given: argparse.Namespace, paths: Paths) -> Options:
         hostname=given.hostname,
         limits=Limits(
             pdu_bytes=given.maxbytes,
-            pdu_s=given.exchange_s,
-            agent_s=given.exchange_s,
             agent_hello_s=given.agent_hello_s,
             contexts=given.maxctx,
             metrics=given.maxmetric,
-        ),
+        ).with_exchange_s(given.exchange_s),
+        places=Places.of(paths),
     )

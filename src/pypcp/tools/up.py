@@ -14,7 +14,7 @@ from pypcp.errors import PcpError
 from pypcp.ipc.listeners import Listeners
 from pypcp.ipc.paths import PMCD_SOCKET, Paths
 from pypcp.pmcd.daemon import Daemon
-from pypcp.pmcd.options import LOOPBACK, PMCD_PORT, Options
+from pypcp.pmcd.options import LOOPBACK, PMCD_PORT, Options, Places
 from pypcp.pmcd.running import LOOPS, run
 from pypcp.pmcd.shipped import SHIPPED, shipped_agent
 
@@ -54,6 +54,7 @@ def _run(given: argparse.Namespace) -> None:
         ports=tuple(given.port or (PMCD_PORT,)),
         addresses=tuple(given.listen or LOOPBACK),
         socket=given.socket or paths.make(paths.run_dir) / PMCD_SOCKET,
+        places=Places.of(paths),
     )
     listeners = Listeners.open(addresses=options.addresses, ports=options.ports, unix_path=options.socket)
     with listeners:

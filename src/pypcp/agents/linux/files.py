@@ -5,6 +5,7 @@ A file that a kernel does not have reads as empty, so that its metrics have no v
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +31,10 @@ class Source:
         self._size = FIRST_SIZE
 
     def read(self) -> bytes:
-        """All of the file as it is now; empty where there is none. ``OSError`` when it cannot be read."""
+        """All of the file as it is now; empty where there is none, and where the kernel has no answer now.
+
+        ``OSError`` when it cannot be read.
+        """
         if self._descriptor >= 0:
             try:
                 return self._read_open()
@@ -44,7 +48,12 @@ class Source:
 
     def _read_open(self) -> bytes:
         # A short read is not the end: the kernel returns whole records, as many as fit a page.
-        first = os.pread(self._descriptor, self._size, 0)
+        try:
+            first = os.pread(self._descriptor, self._size, 0)
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # as for the speed of an interface that is down
+                return b""
+            raise
         more = os.pread(self._descriptor, self._size, len(first)) if first else b""
         return self._read_rest(first + more) if more else first
 
@@ -98,7 +107,7 @@ class Files:
     def read_once(self, path: str) -> bytes:
         """A small file (up to a page), opened for this one read, without the white space around it.
 
-        Empty where there is none, and where the kernel has no answer now: the speed of an interface that is down.
+        Empty where there is none, and where the kernel has no answer now.
         """
         try:
             descriptor = os.open(self._prefix + path, os.O_RDONLY | os.O_CLOEXEC)

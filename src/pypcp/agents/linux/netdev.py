@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from pypcp.agents.linux.files import Files
-from pypcp.agents.linux.links import Link, declare_links
+from pypcp.agents.linux.links import KEPT_OPEN, Link, declare_links
 from pypcp.agents.linux.table import Table
 from pypcp.model.units import BYTE, COUNT
 from pypcp.model.values import Semantics, ValueType
@@ -82,7 +82,8 @@ def declare(agent: Agent, files: Files) -> None:
         now = read()
         if now.names != list(interfaces.names):
             interfaces.replace(now.names)
-            links[:] = [Link(files, name) for name in now.names]
+            few = len(now.names) <= KEPT_OPEN
+            links[:] = [Link(files, name, keep_open=few) for name in now.names]
         for link in links:
             link.forget()
         now.links = links

@@ -102,3 +102,10 @@ def test_a_torn_row_is_an_error_and_not_a_counter_at_zero() -> None:
 
 def test_32_bit_counters_start_again_at_zero() -> None:
     assert words32([0xFFFFFFFF, 0x100000000, 0x1_0000_0007]) == [0xFFFFFFFF, 0, 7]
+
+
+def test_where_the_kernel_has_no_answer_now_a_file_reads_as_empty_and_stays_open() -> None:
+    source = Source("/sys/class/net/lo/speed")  # the loopback has no speed: EINVAL
+    descriptors = len(os.listdir("/proc/self/fd"))
+    assert [source.read(), source.read()] == [b"", b""]
+    assert len(os.listdir("/proc/self/fd")) == descriptors + 1

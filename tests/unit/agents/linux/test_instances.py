@@ -1,5 +1,6 @@
 """Which instances there are, and the ids they keep."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from linux_trees import ask, recorded
 from pypcp.agents.linux import linux_agent
 from pypcp.agents.linux.diskstats import chosen_scheduler, is_disk
+from pypcp.agents.linux.links import KEPT_OPEN
 from pypcp.model.ids import InDom
 
 DISKS = """
@@ -101,3 +103,20 @@ def test_instances_are_known_before_any_fetch() -> None:
     assert names[1] == ("sda", "sdb", "nvme0n1")
     assert names[17] == ("enp3s0f1", "eth0", "lo", "virbr0", "wlan0")
     assert all(names.values())
+
+
+@pytest.mark.parametrize(("interfaces", "kept"), [(KEPT_OPEN, KEPT_OPEN), (KEPT_OPEN + 1, 0)])
+def test_thousands_of_interfaces_do_not_take_thousands_of_descriptors(
+    tmp_path: Path, interfaces: int, kept: int
+) -> None:
+    names = [f"veth{number}" for number in range(interfaces)]
+    rows = "".join(f"{name}: {' '.join(['1'] * 16)}\n" for name in names)
+    (tmp_path / "proc" / "net").mkdir(parents=True)
+    (tmp_path / "proc" / "net" / "dev").write_text(f"heading\nheading\n{rows}")
+    for name in names:
+        (tmp_path / "sys" / "class" / "net" / name).mkdir(parents=True)
+        (tmp_path / "sys" / "class" / "net" / name / "mtu").write_text("1500\n")
+    agent = linux_agent(tmp_path)
+    assert ask(agent, ["network.interface.mtu"]) == {"network.interface.mtu": dict.fromkeys(names, 1500)}
+    links = [os.readlink(each) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+    assert len([link for link in links if link.endswith("/mtu")]) == kept

@@ -98,6 +98,10 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Answer what is whole; wait, but not for long, for the rest."""
+        view = self._memo.get(data)
+        if view is not None and self._may_answer_again(view):
+            self._answer_again(view)
+            return
         try:
             frames = self._frames.feed(data)
         except PcpError as error:
@@ -258,6 +262,36 @@ class ClientConnection(asyncio.Protocol):
         self._transport.write(reply)
 
     # Fetching: the hot path
+
+    def _may_answer_again(self, view: PlanView) -> bool:
+        """Is there nothing before this request, nothing else to do with it, and the same answer to be had as before?
+
+        While a timer runs something is awaited, so without one there is no part of a PDU either.
+        """
+        daemon = self.daemon
+        return (
+            self._memo_of is daemon.plans
+            and not view.processes
+            and not (self._queue or self._full or self.changes)
+            and self._task is None
+            and self._timer is None
+            and self.channel.version != PDU_VERSION1
+            and daemon.statistics.pdu_trace is None
+            and not daemon.host_name.due
+        )
+
+    def _answer_again(self, view: PlanView) -> None:
+        """The shortest way, for the request that a client repeats all day."""
+        daemon = self.daemon
+        statistics = daemon.statistics
+        statistics.pdu_in[view.request_type & 63] += 1
+        try:
+            reply = view.answer(self.client, daemon.moment())
+        except PcpError as error:
+            self._send(self._refuse(error))
+            return
+        statistics.pdu_out[view.reply_type & 63] += 1
+        self._transport.write(reply)
 
     def _fetch(self, frame: bytes) -> bytes | Awaitable[bytes]:
         daemon = self.daemon

@@ -81,6 +81,7 @@ class Daemon:
         self.security = security if security is not None else Security()
         self.clients = ClientTable()
         self.running = False
+        self._answering: int | None = None
         self.reloaded: Callable[[], None] = lambda: None
         self.told_to_reload = asyncio.Event()
         self._checked = 0.0
@@ -105,6 +106,7 @@ class Daemon:
         """Answer by the routes there are now; what was worked out from others is forgotten."""
         routes = {route.domain: route for route in (*self._own.values(), *self.configured.values())}
         here = [route.agent for route in routes.values() if isinstance(route, LocalRoute)]
+        self._answering = None
         self.router = Router(routes.values(), merged_names(self._static, here))
         self.plans = PlanCache(self.router, self.limits.reply_bytes, self.limits.plan_cache_bytes)
 
@@ -182,8 +184,15 @@ class Daemon:
 
     def announce(self, changes: int) -> None:
         """Tell every client with its next fetch that something changed (a ``StateChange`` mask)."""
+        self._answering = None
         for connection in self.clients:
             connection.changes |= changes
+
+    def answering_agents(self) -> int:
+        """How many agents are connected; counted anew after each change, which is announced."""
+        if self._answering is None:
+            self._answering = sum([each.answers for each in self.agents()])
+        return self._answering
 
     def agents(self) -> list[AgentRow]:
         """All agents by domain: those that answer, and those that are configured and do not."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,10 +20,14 @@ from pypcp.pmcd.router import LocalRoute, Route, Router
 from pypcp.pmda.interface import Client, FetchRequest
 from pypcp.pmda.reply import ReplyLayout
 from pypcp.pmda.segments import EmptySegment, Fetched
+from pypcp.wire.pdu import PduType
 
 _BYTES_PER_METRIC: Final = 1500
 """What a metric of a prepared fetch takes (reader, segment, parts), measured over the linux agent's metrics."""
 _VIEWS_OF_A_PLAN: Final = 64
+
+
+_NOTHING_GATHERED: Final[Mapping[int, Fetched]] = {}
 
 
 @dataclass(slots=True, eq=False)
@@ -50,6 +55,8 @@ class PlanView:
             Leg(route, FetchRequest(tuple([plan.pmids[place] for place in places]), profile), places)
             for route, places in plan.shares
         ]
+        self.request_type = PduType.HIGHRES_FETCH if plan.highres else PduType.FETCH
+        self.reply_type = PduType.HIGHRES_RESULT if plan.highres else PduType.RESULT
         self.processes = [leg for leg in self.legs if isinstance(leg.route, AgentKeeper)]
         self._layout = ReplyLayout(plan.pmids, [leg.places for leg in self.legs], plan.highres, plan.max_reply)
         self._moment: object = None
@@ -59,12 +66,12 @@ class PlanView:
         """The reply to a fetch; requests of one ``moment`` share it unless something in it depends on the client."""
         if moment is not None and moment is self._moment:
             return self._reply
-        shared, reply = self.render(client, moment, {})
+        shared, reply = self.render(client, moment, _NOTHING_GATHERED)
         if shared:
             self._moment, self._reply = moment, reply
         return reply
 
-    def render(self, client: Client, moment: object, gathered: dict[int, Fetched]) -> tuple[bool, bytes]:
+    def render(self, client: Client, moment: object, gathered: Mapping[int, Fetched]) -> tuple[bool, bytes]:
         """Put the answers of processes (by domain) and those of the agents here together; may it be shared?"""
         fetched = []
         shared = True

@@ -10,8 +10,9 @@ from pypcp.errors import NoAgent, TooBig
 from pypcp.pmda.segments import EmptySegment, Fetched, Segment
 from pypcp.wire.pdu import PduType
 
-_HIGHRES: Final = struct.Struct(">iiiiqq")
-_CLASSIC: Final = struct.Struct(">iiiiii")
+_HEAD: Final = struct.Struct(">iii")
+_HIGHRES: Final = struct.Struct(">12siqq")
+_CLASSIC: Final = struct.Struct(">12siii")
 
 NSEC_PER_SEC: Final = 1_000_000_000
 
@@ -31,7 +32,8 @@ class ReplyLayout:
         self._layouts: list[object] = []
         self._parts: list[bytes] = []
         self._fills: list[tuple[int, Segment]] = []
-        self._size = 0
+        self._count = len(pmids)
+        self._head = b""
 
     def render(self, fetched: Sequence[Fetched], time_ns: int) -> bytes:
         """The reply PDU, stamped with ``time_ns``. ``TooBig`` when it would pass the limit."""
@@ -48,9 +50,9 @@ class ReplyLayout:
     def _prologue(self, time_ns: int) -> bytes:
         if self._highres:
             seconds, nanoseconds = divmod(time_ns, NSEC_PER_SEC)
-            return _HIGHRES.pack(self._size, PduType.HIGHRES_RESULT, 0, len(self._pmids), seconds, nanoseconds)
+            return _HIGHRES.pack(self._head, self._count, seconds, nanoseconds)
         seconds, microseconds = divmod(time_ns // 1000, 1_000_000)
-        return _CLASSIC.pack(self._size, PduType.RESULT, 0, seconds, microseconds, len(self._pmids))
+        return _CLASSIC.pack(self._head, seconds, microseconds, self._count)
 
     def _lay_out(self, fetched: Sequence[Fetched]) -> None:
         self._parts = []
@@ -60,9 +62,10 @@ class ReplyLayout:
                 segments[place] = segment
         prologue = _HIGHRES.size if self._highres else _CLASSIC.size
         blocks_at = prologue + sum([segment.set_size for segment in segments])
-        self._size = blocks_at + sum([segment.block_size for segment in segments])
-        if self._size > self._max_reply:
-            raise TooBig(f"{len(segments)} metrics make a reply of {self._size} bytes; the limit is {self._max_reply}")
+        size = blocks_at + sum([segment.block_size for segment in segments])
+        if size > self._max_reply:
+            raise TooBig(f"{len(segments)} metrics make a reply of {size} bytes; the limit is {self._max_reply}")
+        self._head = _HEAD.pack(size, PduType.HIGHRES_RESULT if self._highres else PduType.RESULT, 0)
         self._parts, self._fills = _arrange(segments, blocks_at)
 
 

@@ -140,7 +140,7 @@ def _declare_population(cluster: Cluster, daemon: Daemon) -> None:
         "pmcd.numagents",
         2,
         U32,
-        lambda _: sum([each.answers for each in daemon.agents()]),
+        lambda _: daemon.answering_agents(),
         help_="Agents that answer\nAgents of the running configuration that are connected: pmcd.agent.status says why "
         "others are not.",
     )

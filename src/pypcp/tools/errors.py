@@ -28,7 +28,8 @@ def main(argv: list[str]) -> int:
     if not codes:
         parser.print_usage(sys.stderr)
         return 1
-    return int(not all([_explain(text, as_json=known.json) for text in codes]))
+    meaningless = [text for text in codes if not _explain(text, as_json=known.json)]
+    return int(bool(meaningless))
 
 
 def _explain(text: str, *, as_json: bool) -> bool:

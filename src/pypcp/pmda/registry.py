@@ -99,6 +99,10 @@ class Registry:
         """Take a cluster's number, also as long as it has no metric."""
         self._next_items[cluster] += 0
 
+    def metrics_changed(self) -> None:
+        """A metric's descriptor is another one: what was prepared for fetches is void."""
+        self.generation += 1
+
     def names_changed(self) -> None:
         """Names have come or gone."""
         if self.names_are_known:

@@ -126,6 +126,8 @@ def _instances(indom: Indom) -> _Remarks:
 def _values(agent: Agent, tester: AgentTester) -> Iterator[Finding]:
     first = _orders(agent)
     for name in tester.names():
+        if tester.pmid(name).domain != agent.domain:
+            continue
         started = time.perf_counter()
         try:
             tester.fetch(name)

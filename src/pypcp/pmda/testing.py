@@ -130,6 +130,8 @@ class AgentTester:
         if desc.indom == PM_INDOM_NULL:
             return checked.value
         names = self.instances(name)
+        strangers = set(checked.instances) - set(names)
+        assert not strangers, f"{name}: values of the instances {sorted(strangers)}, which there are not"
         return {names[instance]: value for instance, value in checked.by_instance().items()}
 
     def fetch_all(self, below: str = "") -> dict[str, Fetched | PcpError]:

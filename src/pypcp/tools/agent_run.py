@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     parser = agent_parser("run", "Show an agent's values, and again on every save of its file, until interrupted.")
     parser.add_argument("names", metavar="METRIC", nargs="*", help="show these, or all below these names, only")
     parser.add_argument("--once", action="store_true", help="show them once")
-    given = parser.parse_args(argv)
+    given = parser.parse_intermixed_args(argv)
     if given.once:
         return 0 if _show(given.agent, given.names) else 1
     try:

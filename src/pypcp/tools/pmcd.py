@@ -125,9 +125,11 @@ def _run(given: argparse.Namespace) -> None:
         credentials_required=given.reqauth,
         certificate_required=given.remotecert,
     )
+    # Agents are started in the log directory, as stock's are: many write their logs where they stand.
+    directory = paths.make(given.log.parent if given.log is not None else paths.log_dir)
     state = paths.state_dir / "instances"
     with Listeners.open(addresses=options.addresses, ports=options.ports, unix_path=options.socket) as listeners:
-        daemon = Daemon(options, (), _sources(given, paths), security=security, state=state)
+        daemon = Daemon(options, (), _sources(given, paths), security=security, state=state, directory=directory)
         daemon.reloaded = partial(journal.reloaded, daemon)
         run(daemon, listeners, given.loop, partial(journal.opened, daemon, listeners))
 

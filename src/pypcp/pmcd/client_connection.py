@@ -31,7 +31,7 @@ from pypcp.wire.framing import HEADER_SIZE, FrameReader, frame_type
 from pypcp.wire.handshake import Challenge, Creds, Error
 from pypcp.wire.pdu import Pdu, PduType, decode, encode
 from pypcp.wire.session import VERSION_1_REQUESTS
-from pypcp.wire.versions import PDU_VERSION1, Channel
+from pypcp.wire.versions import PDU_VERSION1, PDU_VERSION2, Channel
 
 if TYPE_CHECKING:
     from pypcp.pmcd.daemon import Daemon
@@ -45,6 +45,7 @@ _MEMO_SIZE: Final = 4
 _PROGRESS_BYTES: Final = 64 << 10
 """Who reads this much of his replies within the time for writing is given the same time again."""
 _REST: Final = "the rest of a PDU did not come"
+_OF_VERSION_1: Final = VERSION_1_REQUESTS | {PduType.CREDS}
 _MUST_NOT: Final = "%s: a request failed in a way it must not; the client is dropped"
 
 
@@ -76,7 +77,7 @@ class ClientConnection(asyncio.Protocol):
         self._full = False
         self._reading = True
         self._welcome = False
-        self._refused = False
+        self._may_be_version_1 = True
         self._next_frame: asyncio.Future[bytes] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._awaited = ""
@@ -215,7 +216,7 @@ class ClientConnection(asyncio.Protocol):
             statistics.pdu_trace("Recv", frame, f"fd={self.fd}")
         try:
             if not self._welcome and type_ != PduType.CREDS and not self._is_version_1(type_):
-                self.drop("a request before credentials" if not self._refused else "a request of a refused client")
+                self.drop("a request without credentials that were accepted")
                 return
             if type_ == PduType.HIGHRES_FETCH or type_ == PduType.FETCH:
                 reply: bytes | Awaitable[bytes | None] | None = self._fetch(frame)
@@ -250,7 +251,7 @@ class ClientConnection(asyncio.Protocol):
         self._take_turn()
 
     def _refuse(self, error: PcpError) -> bytes:
-        self._refused = self._refused or not self._welcome
+        self._may_be_version_1 = False
         log.debug("> %s: %s", self.peer, error)
         return encode(Error(error.code), self.channel)
 
@@ -327,6 +328,8 @@ class ClientConnection(asyncio.Protocol):
         self._need(Operation.FETCH)
         request = decode(frame, self.channel)
         assert isinstance(request, Fetch)
+        if request.highres and self.channel.version == PDU_VERSION1:
+            raise ProtocolError("version 1 has no high resolution")
         if len(request.pmids) > self.daemon.limits.metrics:
             raise TooBig(f"{len(request.pmids)} metrics in a fetch; the limit is {self.daemon.limits.metrics}")
         profile = self._profiles.get(request.context)
@@ -345,6 +348,8 @@ class ClientConnection(asyncio.Protocol):
         handler = _HANDLERS.get(type_)
         if handler is None:
             raise ProtocolError(f"no request has the type {type_:#x}")
+        if self.channel.version == PDU_VERSION1 and type_ not in _OF_VERSION_1:
+            raise ProtocolError(f"version 1 has no request of the type {type_:#x}")
         if type_ != PduType.CREDS:
             self._need(Operation.STORE if type_ == PduType.RESULT else Operation.FETCH)
         asking = handler(self, decode(frame, self.channel))
@@ -365,22 +370,24 @@ class ClientConnection(asyncio.Protocol):
     # The greeting
 
     def _credentials(self, pdu: Creds) -> Awaitable[None] | None:
-        """CREDS: without a version they say nothing; success is silent."""
-        if not pdu.version:
+        """CREDS: without a version they say nothing; success is silent.
+
+        Once is enough: who may change its attributes over and over keeps every agent busy with being told.
+        """
+        self._may_be_version_1 = False
+        if self._welcome and (pdu.flags or self.channel.version == PDU_VERSION1):
+            raise ProtocolError("credentials after those that were accepted")
+        if self._welcome or not pdu.version:
             return None
-        if self.channel.version == PDU_VERSION1:
-            raise ProtocolError("credentials of a version-1 client")
-        self._welcome = False
-        self._limit_wait()
         steps = Greeting(self, pdu).begin()
         if steps is None:
-            self._let_in(pdu.version)
+            self._let_in(PDU_VERSION2)
             return None
-        return self._greet(steps, pdu.version)
+        return self._greet(steps)
 
-    async def _greet(self, steps: Awaitable[None], version: int) -> None:
+    async def _greet(self, steps: Awaitable[None]) -> None:
         await steps
-        self._let_in(version)
+        self._let_in(PDU_VERSION2)
 
     def _let_in(self, version: int) -> None:
         self.channel.version = version
@@ -392,7 +399,7 @@ class ClientConnection(asyncio.Protocol):
 
         See: __pmAddIPC(3)
         """
-        if self._refused or self._task is not None or type_ not in VERSION_1_REQUESTS:
+        if not self._may_be_version_1 or type_ not in VERSION_1_REQUESTS:
             return False
         if not self.daemon.accepts_version_1:
             return False

@@ -18,8 +18,6 @@ from pypcp.wire.label import LabelReply, LabelRequest
 from pypcp.wire.pdu import Pdu
 from pypcp.wire.text import TextKind, TextReply, TextRequest
 
-_DOMAIN_SHIFT = 22
-
 
 def _desc(router: Router, client: Client, pmid: int) -> Asking[Desc]:
     desc: Desc = yield from ask(router.route_of(pmid), client, UnknownPmid, methodcaller("desc", pmid))
@@ -88,8 +86,6 @@ def labels(router: Router, client: Client, pdu: LabelRequest, context: LabelSet,
     absent = _ABSENT.get(level)
     if absent is None:
         raise BadType(f"no labels of type {pdu.type}")
-    owner = ident << _DOMAIN_SHIFT if level is LabelType.DOMAIN else ident
-    found: Sequence[LabelSet] = yield from ask(
-        router.route_of(owner), client, absent, methodcaller("labels", ident, level, profile)
-    )
+    route = router.routes.get(ident) if level is LabelType.DOMAIN else router.route_of(ident)
+    found: Sequence[LabelSet] = yield from ask(route, client, absent, methodcaller("labels", ident, level, profile))
     return LabelReply(ident, level, list(found))

@@ -29,6 +29,8 @@ def _lookup(router: Router, client: Client, name: str) -> Asking[Pmid]:
 def lookup_names(router: Router, client: Client, pdu: PmnsNames) -> Asking[Pdu]:
     """PMNS_NAMES -> PMNS_IDS. A single name fails with its error; of several, those not found are null."""
     names = pdu.names
+    if pdu.error or names == [""]:
+        raise ProtocolError("no look-up of names")
     if not names:
         raise TooFew("no name to look up")
     if len(names) == 1:

@@ -78,6 +78,6 @@ class FrameReader:
             raise TooBig(f"a PDU of {length} bytes, the limit is {self.limit}")
         if length < HEADER_SIZE:
             raise RemoteProtocolError(f"a PDU of {length} bytes, less than its header")
-        if type_ < 0:
-            raise RemoteProtocolError(f"a PDU of negative type {type_}")
+        if type_ <= 0:
+            raise RemoteProtocolError(f"a PDU of type {type_}")
         return length

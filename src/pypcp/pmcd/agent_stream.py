@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -201,9 +202,8 @@ class AgentStream(asyncio.Protocol):
         if exchange.view is not None and not self._has_profile(exchange.view):
             slot, profile = self._profile = exchange.view
             before = encode(ProfilePdu(0, profile, sender=slot))
-        loop = asyncio.get_running_loop()
-        self._began = loop.time()
-        self._timer = loop.call_later(self.hard_limit_s(), self._silent)
+        self._began = time.perf_counter()
+        self._timer = asyncio.get_running_loop().call_later(self.hard_limit_s(), self._silent)
         self._send(exchange.request, before)
 
     def _has_profile(self, view: tuple[int, Profile]) -> bool:
@@ -252,7 +252,7 @@ class AgentStream(asyncio.Protocol):
     def _take_reply(self, frame: bytes, exchange: Exchange) -> None:
         self._stop_timer()
         self._current = None
-        self._statistics.answered(asyncio.get_running_loop().time() - self._began)
+        self._statistics.answered(time.perf_counter() - self._began)
         type_ = frame_type(frame)
         if type_ == PduType.ERROR:
             self._take_error(_code_of(frame), exchange, frame)

@@ -156,6 +156,7 @@ class Agent(Declarations):
         if metric.store is None:
             raise PermissionDenied(f"{metric.name} cannot be stored into")
         if metric.indom is not None:
+            metric.indom.refresh()
             for instance in value_set.instances:
                 metric.indom.name_of(instance)
         return metric, typed(value_set, metric.desc.type)

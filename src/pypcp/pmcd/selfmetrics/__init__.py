@@ -18,7 +18,8 @@ DOMAIN = 2
 
 def self_agent(daemon: Daemon) -> Agent:
     """The agent that answers for ``daemon``."""
-    agent = Agent("pmcd", DOMAIN, help_="The collector itself: its clients, its agents, its work.")
+    about = "The collector itself: its clients, its agents, its work."
+    agent = Agent("pmcd", DOMAIN, help_=about, client_attributes=True)
     for part in (state, control, pdus, loggers, agents, rules, clients, cpu, features):
         part.declare(agent, daemon)
     return agent

@@ -109,8 +109,7 @@ def _shown(containers: Found, cgroup_root: str) -> dict[str, Shown]:
 
 def _now(container: Container, process: LiveProcess | None, cgroup_root: str) -> Shown:
     name = container.names[0] if container.names else "?"
-    cgroup = process.cgroup() if process else ""
-    own = cgroup if cgroup.strip("/") else None
+    own = (process.own_cgroup() or None) if process else None
     paused = bool(process) and (container.paused or (own is not None and frozen(cgroup_root, own)))
     running = bool(process) and not paused
     pid = process.pid if process else None

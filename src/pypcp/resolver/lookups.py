@@ -82,7 +82,7 @@ class LookUps:
 
     def _cgroup(self, request: LookupRequest, process: LiveProcess, reply: Reply) -> None:
         """Without its leading slash. One that has no control group of its own has none: never the whole host's."""
-        path = os.fsencode(process.cgroup().lstrip("/"))
+        path = os.fsencode(process.own_cgroup().lstrip("/"))
         if not path:
             status = -_ENOENT if process.alive() else -_ESRCH
             return reply(LookupReply(request.kind + 1, status, process.pid))

@@ -20,8 +20,10 @@ _WHOLE_RANGE = 4294967295
 class LiveProcess:
     """A verified process. Both descriptors stay with this very process, whatever becomes of its number."""
 
-    def __init__(self, pid: int, pidfd: int, cgroup_fd: int) -> None:
+    def __init__(self, pid: int, pidfd: int, cgroup_fd: int, mark: str, proc: str = "/proc") -> None:
         self.pid = pid
+        self._mark = mark
+        self._proc = proc
         self.pidfd = pidfd
         self._cgroup_fd = cgroup_fd
         self._poll = select.poll()
@@ -38,6 +40,32 @@ class LiveProcess:
         except OSError:
             return ""
         return cgroup_of(raw)
+
+    def own_cgroup(self) -> str:
+        """Its control group if that is the container's alone, else "".
+
+        Alone it is where it bears the container's name, or where the process that started the container is in another:
+        engines may leave a container in the group of whoever called them, with all its neighbours.
+        """
+        path = self.cgroup()
+        if not path.strip("/"):
+            return ""
+        return path if self._is_marked(path) or self._differs_from_parent(path) else ""
+
+    def bears_mark(self) -> bool:
+        """Whether its control group is named after the container."""
+        return self._is_marked(self.cgroup())
+
+    def _is_marked(self, path: str) -> bool:
+        return bool(self._mark) and any(_bears(step, self._mark) for step in path.split("/"))
+
+    def _differs_from_parent(self, path: str) -> bool:
+        try:
+            above = parent(self.pid, self._proc)
+            with open(f"{self._proc}/{above}/cgroup", "rb") as file:
+                return above > 1 and cgroup_of(file.read(_CGROUP_BYTES)) != path
+        except (OSError, ValueError, IndexError):
+            return False
 
     def close(self) -> None:
         """Let go of it."""
@@ -72,7 +100,7 @@ def hold(container: Container, proc: str = "/proc") -> LiveProcess | None:
     except OSError:
         os.close(pidfd)
         return None
-    process = LiveProcess(container.pid, pidfd, cgroup_fd)
+    process = LiveProcess(container.pid, pidfd, cgroup_fd, container.unit or container.ident, proc)
     if _is_first_process_of(container, process, proc) and process.alive():
         return process
     process.close()
@@ -88,8 +116,7 @@ def _is_first_process_of(container: Container, process: LiveProcess, proc: str) 
         return False
     if container.start_time:
         return started == container.start_time
-    mark = container.unit or container.ident
-    return bool(mark) and any(_bears(step, mark) for step in process.cgroup().split("/"))
+    return process.bears_mark()
 
 
 def _bears(step: str, mark: str) -> bool:

@@ -131,6 +131,8 @@ class Agent(Declarations):
             return self._labels.set_for(level) or label_set_of({"agent": self.name}, {}, level)
         if level is LabelType.CLUSTER:
             return registry.labels_of(Pmid(ident).cluster).set_for(level)
+        if level is LabelType.CONTEXT:
+            return None
         if level not in (LabelType.ITEM, LabelType.INDOM):
             raise BadType(f"no labels of type {int(level)}")
         found: Metric | Indom | None

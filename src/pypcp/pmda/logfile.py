@@ -14,9 +14,10 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def agent_log(name: str, path: Path | None, *, verbose: bool = False) -> Iterator[None]:
-    """Have errors, and what is logged or printed to standard error, go to ``path``; None: where they go anyway.
+    """Have all that is logged or printed go to ``path``; None: where it goes anyway.
 
-    A log that cannot be written costs the log, not the agent.
+    Standard output must be nobody's by now (:func:`pypcp.pmda.wires.take_pipe`). A log that cannot be written costs
+    the log, not the agent.
     """
     opened = path is not None and _redirect(path)
     logging.basicConfig(
@@ -41,6 +42,7 @@ def _redirect(path: Path) -> bool:
         print(f"the log {path} cannot be written: {error.strerror}", file=sys.stderr)
         return False
     sys.stderr.flush()
+    os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
     return True

@@ -7,6 +7,8 @@ from typing import Any, Final
 from pypcp.model.ids import Pmid
 from pypcp.model.values import Value, ValueType
 from pypcp.pmda import Agent
+from pypcp.pmda.indom import Indom
+from pypcp.pmda.labels import NO_LABELS, Labels
 from pypcp.pmda.metrics import Metric
 
 BINS: Final = range(100, 1000, 100)
@@ -27,12 +29,19 @@ class Bench:
             label_instance=lambda name: {"bin": int(name.removeprefix("bin-"))},
         )
 
+    def indom(self, serial: int, help_: str, **facts: Any) -> Indom:
+        """Declare an instance domain whose instances have a set of labels each, but none in it, as stock's."""
+        return self.agent.indom(serial, help_=help_, label_instance=lambda name: {}, **facts)
+
     def storable(self, name: str, item: int, type_: ValueType, first: Value, help_: str, **facts: Any) -> Metric:
-        """Declare a metric whose value is whatever was stored last."""
+        """Declare a metric whose value is whatever was stored last; with numbers a note says whether it is another."""
         stored = self.stored
         pmid = Pmid.build(self.agent.domain, 0, item)
         stored[pmid] = first
-        made = self.metrics.metric(name, item, type_, lambda _: stored[pmid], help_=help_, **facts)
+        notes = (
+            NO_LABELS if isinstance(first, str | bytes) else Labels(notes=lambda: {"changed": stored[pmid] != first})
+        )
+        made = self.metrics.metric(name, item, type_, lambda _: stored[pmid], help_=help_, labels=notes, **facts)
 
         @made.on_store
         def keep(value: Value) -> None:

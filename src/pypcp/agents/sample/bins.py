@@ -10,7 +10,7 @@ from pypcp.pmda.indom import Indom
 def declare(bench: Bench) -> None:
     """Declare them."""
     agent = bench.agent
-    colours = agent.indom(1, help_="Colours", fixed={0: "red", 1: "green", 2: "blue"}, labels={"model": "RGB"})
+    colours = bench.indom(1, "Colours", fixed={0: "red", 1: "green", 2: "blue"}, labels={"model": "RGB"})
     # The same domain with instances that it does not have: what an agent with a bug would give.
     bogus_ids = [number if number // 100 % 2 else number + 50 for number in BINS]
     bogus_bins = Indom(bench.bins.id, fixed={number: str(number) for number in bogus_ids})

@@ -32,7 +32,7 @@ def _declare_instances(bench: Bench) -> None:
     agent = bench.agent
     pmdas = Paths.find().settings.get("PCP_PMDAS_DIR", "/var/lib/pcp/pmdas")
     file = Path(pmdas, "sample", "dynamic.indom")
-    instances = agent.indom(7, help_="Instances that a file names", label_instance=lambda name: {})
+    instances = bench.indom(7, "Instances that a file names")
 
     @agent.source(cluster=0)
     def numbers() -> list[int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import replace
 
 from pypcp.agents.sample.bench import Bench
 from pypcp.model.units import COUNT
@@ -27,16 +26,8 @@ def declare(bench: Bench) -> None:
 
 
 def _declare_write_me(bench: Bench) -> None:
-    write_me = bench.storable(
-        "sample.write_me",
-        36,
-        ValueType.I32,
-        2,
-        "A number that can be stored, and a note that says whether it was",
-        units=parse_units("count / sec"),
-    )
-    pmid = write_me.desc.pmid
-    write_me.labels = replace(write_me.labels, notes=lambda: {"changed": bench.stored[pmid] != 2})
+    units = parse_units("count / sec")
+    bench.storable("sample.write_me", 36, ValueType.I32, 2, "A number that can be stored", units=units)
 
 
 def _declare_control(bench: Bench) -> None:
@@ -70,7 +61,7 @@ def _declare_not_ready(bench: Bench) -> None:
 
 
 def _declare_many(bench: Bench) -> None:
-    many = bench.agent.indom(8, help_="As many instances as one likes", label_instance=lambda name: {})
+    many = bench.indom(8, "As many instances as one likes")
     many.replace([f"i-{number}" for number in range(5)])
 
     @bench.agent.metric("sample.many.count", item=79, units=COUNT)

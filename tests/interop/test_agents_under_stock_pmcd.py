@@ -1,0 +1,165 @@
+"""Our agents as lines of a stock pmcd's configuration, seen by stock's clients."""
+
+import os
+import re
+import time
+
+import pytest
+
+from interop.agents import PMDAS, dynamic_names, stock_pmcd_with
+from peers import StockPmcd, compiled_agent, require, stock
+
+LIMIT_S = 20.0
+
+
+def pminfo(daemon: StockPmcd, *arguments: object, at: str | None = None) -> str:
+    run = stock("pminfo", "-h", at or daemon.tcp, *arguments)
+    return run.stdout + run.stderr
+
+
+def eventually(condition) -> None:
+    deadline = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def simple(tmp_path_factory):
+    state = tmp_path_factory.mktemp("simple")
+    with stock_pmcd_with("simple", 253, "simple", f"{PMDAS}/simple/root", state=state) as daemon:
+        yield daemon
+
+
+def test_metadata_of_simple_is_what_stocks_simple_tells(simple, tmp_path):
+    compiled_agent("simple")
+    with StockPmcd(["pmcd", "simple"]) as theirs:
+        assert pminfo(simple, "-d", "-m", "simple") == pminfo(theirs, "-d", "-m", "simple")
+        assert pminfo(simple, "-l", "simple.now") == pminfo(theirs, "-l", "simple.now")
+
+
+def test_values_of_simple_move_and_can_be_stored(simple):
+    assert re.search(r'inst \[1 or "green"\] value \d+', pminfo(simple, "-f", "simple.color"))
+    stored = stock("pmstore", "-h", simple.tcp, "-i", "red", "simple.color", "77")
+    assert re.search(r'simple.color inst \[0 or "?red"?\] old value=\d+ new value=77', stored.stdout)
+    refused = stock("pmstore", "-h", simple.tcp, "simple.color", "256")
+    assert "Bad input to pmstore" in refused.stdout + refused.stderr
+
+
+def test_help_is_shown(simple):
+    assert "Three numbers that grow by one with each fetch" in pminfo(simple, "-t", "simple.color")
+
+
+def test_one_instance_is_asked_for_by_its_name(simple):
+    printed = stock("pmval", "-h", simple.tcp, "-s", "1", "-i", "green", "simple.color").stdout
+    assert "green" in printed
+    assert "red" not in printed
+
+
+def test_a_client_of_ours_is_known_by_its_uid_and_forgotten_when_it_ends(tmp_path):
+    agent = tmp_path / "who.py"
+    agent.write_text(
+        "from pypcp.pmda import Agent, Client\n"
+        'agent = Agent("who", 300, client_attributes=True)\n'
+        "ended = []\n"
+        "@agent.metric()\n"
+        "def uid(client: Client) -> str:\n"
+        '    return f"{client.uid} {bool(client.pid)} {len(ended)}"\n'
+        "@agent.on_end\n"
+        "def gone(client: Client) -> None:\n"
+        "    ended.append(client)\n"
+    )
+    names = dynamic_names(agent, tmp_path / "names")
+    with stock_pmcd_with("who", 300, agent, names, state=tmp_path) as daemon:
+        assert ended_so_far(daemon) >= 0
+        before = ended_so_far(daemon)
+        eventually(lambda: ended_so_far(daemon) > before)
+
+
+def ended_so_far(daemon: StockPmcd) -> int:
+    """How many clients the agent above has seen go; ours has to be known by its uid."""
+    found = re.search(rf'value "{os.getuid()} True (\d+)"', pminfo(daemon, "-f", "who.uid", at=daemon.unix))
+    assert found is not None
+    return int(found[1])
+
+
+def test_names_below_a_dynamic_root_are_asked_of_the_agent_and_come_and_go(tmp_path):
+    agent = tmp_path / "pools.py"
+    listing = tmp_path / "listing"
+    agent.write_text(
+        "from pathlib import Path\n"
+        "from pypcp.pmda import Agent\n"
+        'agent = Agent("pools", 300)\n'
+        "@agent.source()\n"
+        "def listing() -> dict[str, str]:\n"
+        f'    return dict(line.split() for line in Path("{listing}").read_text().splitlines())\n'
+        'tree = agent.subtree("pools.pool", clusters=range(10, 12), source=listing)\n'
+        '@tree.metric("size", units="byte")\n'
+        "def size(data: str) -> int:\n"
+        '    """How large it is"""\n'
+        "    return int(data)\n"
+        '@agent.metric("pools.steady")\n'
+        "def steady() -> int:\n"
+        "    return 1\n"
+    )
+    listing.write_text("fast 1\nslow 2\n")
+    names = dynamic_names(agent, tmp_path / "names")
+    with stock_pmcd_with("pools", 300, agent, names, state=tmp_path) as daemon:
+        assert sorted(pminfo(daemon, "pools").split()) == [
+            "pools.pool.fast.size",
+            "pools.pool.slow.size",
+            "pools.steady",
+        ]
+        assert "value 2" in pminfo(daemon, "-f", "pools.pool.slow.size")
+        kept = pminfo(daemon, "-m", "pools.pool.slow.size")
+        listing.write_text("slow 3\nnew 4\n")
+        assert sorted(pminfo(daemon, "pools.pool").split()) == ["pools.pool.new.size", "pools.pool.slow.size"]
+        assert pminfo(daemon, "-m", "pools.pool.slow.size") == kept
+        assert "value 3" in pminfo(daemon, "-f", "pools.pool.slow.size")
+        assert "Unknown metric name" in pminfo(daemon, "-f", "pools.pool.fast.size")
+        listing.write_text("")
+        assert pminfo(daemon, "pools").split() == ["pools.steady"]
+
+
+def test_an_agent_that_is_not_ready_is_asked_again_when_it_is(tmp_path):
+    with stock_pmcd_with("sample", 29, "sample", f"{PMDAS}/sample/root", state=tmp_path) as daemon:
+        assert "value 1" in pminfo(daemon, "-f", "sample.long.one")
+        stored = stock("pmstore", "-h", daemon.tcp, "sample.not_ready", "1")
+        assert "new value=1" in stored.stdout
+        assert "Try again" in pminfo(daemon, "-f", "sample.long.one")
+        eventually(lambda: "value 1" in pminfo(daemon, "-f", "sample.long.one"))
+
+
+def test_an_agent_that_is_configured_notready_is_asked_once_it_is_prepared(tmp_path):
+    agent = tmp_path / "slow.py"
+    agent.write_text(
+        "import pathlib, time\n"
+        "from pypcp.pmda import Agent\n"
+        'agent = Agent("slow", 300)\n'
+        "@agent.startup\n"
+        "def prepare() -> None:\n"
+        f'    while not pathlib.Path("{tmp_path}/go").exists():\n'
+        "        time.sleep(0.01)\n"
+        "@agent.metric()\n"
+        "def value() -> int:\n"
+        "    return 42\n"
+    )
+    names = tmp_path / "names"
+    names.write_text("root {\n    slow\n}\nslow {\n    value 300:0:0\n}\n")
+    with stock_pmcd_with("slow", 300, agent, names, "--notready", state=tmp_path, notready=True) as daemon:
+        assert "Try again" in pminfo(daemon, "-f", "slow.value")
+        (tmp_path / "go").touch()
+        eventually(lambda: "value 42" in pminfo(daemon, "-f", "slow.value"))
+
+
+def test_pmlogger_records_an_agents_values_and_events(tmp_path):
+    require(stock("pmdumplog", "-V").returncode in (0, 1), "pmdumplog")
+    with stock_pmcd_with("sample", 29, "sample", f"{PMDAS}/sample/root", state=tmp_path) as daemon:
+        config = tmp_path / "config"
+        config.write_text("log mandatory on once { sample.long.million sample.bin sample.event.records }\n")
+        archive = tmp_path / "archive"
+        log = tmp_path / "pmlogger.log"
+        stock("pmlogger", "-h", daemon.tcp, "-c", config, "-l", log, "-s", "1", "-T", "1s", archive)
+        dumped = stock("pmdumplog", archive, "sample.long.million", "sample.bin").stdout
+    assert "value 1000000" in dumped
+    assert 'inst [900 or "bin-900"] value 900' in dumped

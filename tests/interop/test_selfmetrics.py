@@ -156,7 +156,6 @@ def test_a_value_that_means_nothing_is_refused_as_stock_refuses_it(
 ) -> None:
     refused = stock("pmstore", "-h", open_daemon.unix, "--", f"pmcd.control.{name}", value)
     assert "Bad input to pmstore" in refused.stdout
-    assert "Bad input to pmstore" not in stock("pmstore", "-h", open_daemon.unix, f"pmcd.control.{name}", 1).stdout
 
 
 def test_a_client_names_itself_over_any_way(open_daemon: OurDaemon) -> None:
@@ -166,7 +165,6 @@ def test_a_client_names_itself_over_any_way(open_daemon: OurDaemon) -> None:
 
 
 def test_the_trace_goes_to_the_log(open_daemon: OurDaemon) -> None:
-    assert stock("pmstore", "-h", open_daemon.unix, "pmcd.control.tracebufs", 20).returncode == 0
     assert stock("pmstore", "-h", open_daemon.unix, "pmcd.control.traceconn", 1).returncode == 0
     stock("pmprobe", "-h", open_daemon.tcp, "pmcd.pid")
     assert stock("pmstore", "-h", open_daemon.unix, "pmcd.control.dumptrace", 1).returncode == 0

@@ -14,18 +14,34 @@ from pypcp.pmcd.agent_keeper import AgentKeeper, Owner, RunningAgent, Starter
 from pypcp.pmcd.agent_stream import AgentStream
 from pypcp.pmcd.config import AgentSpec, DsoAgent, PipeAgent, SocketAgent
 from pypcp.pmcd.launch import connect, start_listening, start_piped
+from pypcp.pmcd.privileged import Helper
 from pypcp.pmcd.router import LocalRoute, Route
 from pypcp.pmcd.shipped import shipped_agent
 
 log = logging.getLogger(__name__)
 
+HELPER_DOMAIN: Final = 1
+"""The domain of pmdaroot."""
+
 _FAMILIES: Final = {"inet": socket.AF_INET, "ipv6": socket.AF_INET6, "unix": socket.AF_UNIX}
 
 
 class AgentMaker:
-    """Makes the routes of a configuration. ``own`` are the daemon's own agents by label, ``state`` their directory."""
+    """Makes the routes of a configuration.
 
-    def __init__(self, owner: Owner, own: Mapping[str, Route], state: Path | None, directory: Path | None) -> None:
+    ``own`` are the daemon's own agents by label, ``state`` their directory; others are started in ``directory``, by the
+    privileged ``helper`` where there is one.
+    """
+
+    def __init__(
+        self,
+        owner: Owner,
+        own: Mapping[str, Route],
+        state: Path | None,
+        directory: Path | None,
+        helper: Helper | None = None,
+    ) -> None:
+        self._helper = helper
         self._owner = owner
         self._own = own
         self._state = state
@@ -61,19 +77,29 @@ class AgentMaker:
         return LocalRoute(agent)
 
     def _starter(self, spec: PipeAgent | SocketAgent) -> Starter:
+        # The helper is itself the agent of a line; who starts it cannot be it.
+        helper = self._helper if spec.domain != HELPER_DOMAIN else None
         if isinstance(spec, PipeAgent):
-            return partial(_start_pipe, spec, self._directory)
-        return partial(_start_socket, spec, self._directory, self._owner.limits.agent_hello_s)
+            return partial(_start_pipe, spec, self._directory, helper)
+        return partial(_start_socket, spec, self._directory, helper, self._owner.limits.agent_hello_s)
 
 
-async def _start_pipe(spec: PipeAgent, directory: Path | None, stream: AgentStream) -> RunningAgent:
+async def _start_pipe(
+    spec: PipeAgent, directory: Path | None, helper: Helper | None, stream: AgentStream
+) -> RunningAgent:
+    if helper is not None and (helped := await helper.start_piped(spec.label, spec.command, stream)):
+        return helped
     return await start_piped(spec.command, stream, directory)
 
 
 async def _start_socket(
-    spec: SocketAgent, directory: Path | None, within_s: float, stream: AgentStream
+    spec: SocketAgent, directory: Path | None, helper: Helper | None, within_s: float, stream: AgentStream
 ) -> RunningAgent | None:
-    process = start_listening(spec.command, directory) if spec.command else None
+    process: RunningAgent | None = None
+    if spec.command:
+        if helper is not None:
+            process = await helper.start_listening(spec.label, spec.command)
+        process = process or start_listening(spec.command, directory)
     try:
         await connect(_FAMILIES[spec.family], str(spec.address), stream, within_s)
     except BaseException:

@@ -17,7 +17,7 @@ from pypcp.model.labels import LabelSet
 from pypcp.pmcd.access import AccessRules
 from pypcp.pmcd.agent_keeper import AgentKeeper
 from pypcp.pmcd.agent_rows import AgentRow, agent_rows
-from pypcp.pmcd.agents import AgentMaker
+from pypcp.pmcd.agents import HELPER_DOMAIN, AgentMaker
 from pypcp.pmcd.client_connection import ClientConnection
 from pypcp.pmcd.clients import ClientTable
 from pypcp.pmcd.config import AgentSpec
@@ -28,6 +28,7 @@ from pypcp.pmcd.host_name import HostName
 from pypcp.pmcd.logfile import ClientRow, block, connected
 from pypcp.pmcd.options import Options
 from pypcp.pmcd.plan import PlanCache
+from pypcp.pmcd.privileged import Helper
 from pypcp.pmcd.router import LocalRoute, Route, Router, merged_names
 from pypcp.pmcd.security import Security
 from pypcp.pmcd.selfmetrics import self_agent
@@ -57,6 +58,7 @@ class Daemon:
 
     ``agents`` answer in this process; ``sources`` are the files that name the others, the name space and who may do
     what. ``state`` is where agents in this process keep their instance numbers, ``directory`` where others are started.
+    ``helper`` starts those that need privilege.
     ``OSError``, ``ConfigurationError``, ``PmnsError``: the files are not to be used.
     """
 
@@ -69,6 +71,7 @@ class Daemon:
         security: Security | None = None,
         state: Path | None = None,
         directory: Path | None = None,
+        helper: Helper | None = None,
     ) -> None:
         self.options = options
         self.sources = sources if sources is not None else Sources()
@@ -81,6 +84,7 @@ class Daemon:
         self.security = security if security is not None else Security()
         self.clients = ClientTable()
         self.running = False
+        self._helper = helper
         self._answering: int | None = None
         self.reloaded: Callable[[], None] = lambda: None
         self.told_to_reload = asyncio.Event()
@@ -98,7 +102,7 @@ class Daemon:
         )
         self._static = self.sources.read_names()
         self._own: dict[str, Route] = {each.name: LocalRoute(each) for each in (self_agent(self), *agents)}
-        self._maker = AgentMaker(self, self._own, state, directory)
+        self._maker = AgentMaker(self, self._own, state, directory, helper)
         self.configured: dict[AgentSpec, Route] = {}
         self._route()
 
@@ -115,24 +119,35 @@ class Daemon:
     async def start_agents(self) -> None:
         """Start the agents that the configuration names and that do not run; end those that it names no more.
 
-        Agents are started all together; returns when each answers or has failed to.
+        Agents are started all together, but for the privileged helper, which may have to start the others; returns when
+        each answers or has failed to.
         """
         wanted = self._configuration.agents
         kept = {spec: self.configured[spec] for spec in wanted if spec in self.configured}
         dropped = [route for spec, route in self.configured.items() if spec not in kept]
         await self._end(dropped)
-        started = dict(self._maker.routes([spec for spec in wanted if spec not in kept]))
-        keepers = [route for route in started.values() if isinstance(route, AgentKeeper)]
-        if keepers:
-            await asyncio.wait([keeper.settled for keeper in keepers])
+        new = [spec for spec in wanted if spec not in kept]
+        started = await self._start([spec for spec in new if spec.domain == HELPER_DOMAIN])
+        started |= await self._start([spec for spec in new if spec.domain != HELPER_DOMAIN])
         self.configured = {**kept, **started}
         self._route()
         if self.running:
             self.announce(_changes(started, dropped))
 
+    async def _start(self, specs: Sequence[AgentSpec]) -> dict[AgentSpec, Route]:
+        started = dict(self._maker.routes(specs))
+        keepers = [route for route in started.values() if isinstance(route, AgentKeeper)]
+        if keepers:
+            await asyncio.wait([keeper.settled for keeper in keepers])
+        return started
+
     async def stop_agents(self) -> None:
-        """End the agent processes, all together."""
-        await self._end(self.configured.values())
+        """End the agent processes, all together; the helper last, which may have to end the others."""
+        routes = self.configured.values()
+        await self._end([route for route in routes if route.domain != HELPER_DOMAIN])
+        if self._helper is not None:
+            self._helper.close()
+        await self._end(routes)
 
     async def _end(self, routes: Iterable[Route]) -> None:
         await asyncio.gather(*[route.stop() for route in routes if isinstance(route, AgentKeeper)])

@@ -19,7 +19,7 @@ from pypcp.errors import OsError
 from pypcp.pmcd.agent_stream import AgentStream
 
 _CONNECT_EVERY_S: Final = 0.05
-_END_WITHIN_S: Final = 1.0
+END_WITHIN_S: Final = 1.0
 
 
 class AgentProcess:
@@ -56,7 +56,7 @@ class AgentProcess:
         A closed stream is what an agent ends by; one that ``hangs``, or does not end soon after, is killed.
         """
         if not hangs:
-            await asyncio.wait([self.ended], timeout=_END_WITHIN_S)
+            await asyncio.wait([self.ended], timeout=END_WITHIN_S)
         # What the agent started goes with it: its group is there for as long as one of them is.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)

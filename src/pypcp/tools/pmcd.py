@@ -23,6 +23,7 @@ from pypcp.pmcd.daemon import Daemon
 from pypcp.pmcd.gate import rules_of
 from pypcp.pmcd.limits import Limits
 from pypcp.pmcd.options import LOOPBACK, PMCD_PORT, Options, Places
+from pypcp.pmcd.privileged import Helper
 from pypcp.pmcd.running import LOOPS, run
 from pypcp.pmcd.security import Security
 from pypcp.pmcd.sources import Sources
@@ -129,9 +130,24 @@ def _run(given: argparse.Namespace) -> None:
     directory = paths.make(given.log.parent if given.log is not None else paths.log_dir)
     state = paths.state_dir / "instances"
     with Listeners.open(addresses=options.addresses, ports=options.ports, unix_path=options.socket) as listeners:
-        daemon = Daemon(options, (), _sources(given, paths), security=security, state=state, directory=directory)
+        daemon = Daemon(
+            options,
+            (),
+            _sources(given, paths),
+            security=security,
+            state=state,
+            directory=directory,
+            helper=_helper(paths),
+        )
         daemon.reloaded = partial(journal.reloaded, daemon)
         run(daemon, listeners, given.loop, partial(journal.opened, daemon, listeners))
+
+
+def _helper(paths: Paths) -> Helper | None:
+    """pmdaroot, where stock has it; PMCD_ROOT_AGENT=0 does without."""
+    if os.environ.get("PMCD_ROOT_AGENT") == "0":
+        return None
+    return Helper(Path(paths.settings.get("PCP_VAR_DIR", "/var/lib/pcp")) / "pmcd" / "root.socket")
 
 
 def _options(given: argparse.Namespace, paths: Paths) -> Options:

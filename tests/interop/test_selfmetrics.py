@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -159,9 +160,10 @@ def test_a_value_that_means_nothing_is_refused_as_stock_refuses_it(
 
 
 def test_a_client_names_itself_over_any_way(open_daemon: OurDaemon) -> None:
-    for address in (open_daemon.tcp, open_daemon.unix):
-        stored = stock("pmstore", "-h", address, "pmcd.client.whoami", "the tester")
-        assert re.search(r'inst \[\d+ or "\d+"\] old value="" new value="the tester"', stored.stdout), stored.stderr
+    with socket.create_connection(("127.0.0.1", open_daemon.port)):  # somebody else, whose instance pmstore names too
+        for address in (open_daemon.tcp, open_daemon.unix):
+            stored = stock("pmstore", "-h", address, "pmcd.client.whoami", "the tester")
+            assert re.search(r'inst \[\d+ or "\d+"\] old value="" new value="the tester"', stored.stdout), stored.stderr
 
 
 def test_the_trace_goes_to_the_log(open_daemon: OurDaemon) -> None:

@@ -63,8 +63,13 @@ def run(
         importlib.import_module(AGENT)  # nothing can be loaded any more once the doors are closed
     confined = seal(["/proc", cgroup_root(os.environ), *ground.readable()])
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    resolver = Resolver(loop, link, reader, here, ground, note)
-    resolver.start(confined)
-    if pipe:
-        importlib.import_module(AGENT).serve(loop, memory, pipe, domain, resolver, confined, cgroup_root(os.environ))
+    resolver = Resolver(loop, link, reader, here, ground, note, confined)
+
+    def serve() -> None:
+        if pipe:
+            agent = importlib.import_module(AGENT)
+            agent.serve(loop, memory, pipe, domain, resolver, confined, cgroup_root(os.environ))
+
+    note("loaded", process="resolver", modules=frozenset(sys.modules))
+    resolver.start(serve)
     loop.run()

@@ -26,6 +26,8 @@ from pypcp.wire.root import MAX_LINK_PACKET, LinkKind, LinkPacket, LookupReply, 
 NEW_GROUND = 75
 """Exit status that asks the starter for a successor at once: there is state that our confinement shuts us out from."""
 LEAST_LIFE_S = 2.0
+FIRST_LOOK_S = 1.0
+"""An engine whose first scan takes longer does not hold up the others."""
 _READ = 1
 _FD_BYTES = 4
 
@@ -41,6 +43,7 @@ class Resolver:
         engines: list[Engine],
         ground: Ground,
         note: Callable[..., None],
+        confined: str,
     ) -> None:
         self._loop = loop
         self._link = link
@@ -56,17 +59,28 @@ class Resolver:
         self._lock = threading.Lock()
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._leaving = False
+        self._confined = confined
+        self._unseen = set(self.tasks)
 
-    def start(self, confined: str) -> None:
-        """Begin to watch, to scan and to serve; ``confined`` is what the starter is told about our confinement."""
-        self._link.setblocking(False)
-        self._loop.watch(self._link.fileno(), _READ, lambda _: self._hear_starter())
+    def start(self, serve: Callable[[], None]) -> None:
+        """Begin to watch and to scan; serve, and call ``serve``, once every engine was looked at or took too long."""
         self._loop.watch(self._wake, _READ, lambda _: self._take_findings())
         self._loop.watch(self._inotify.fileno(), _READ, lambda _: self._hear_changes())
         self._watch_folders()
         for task in self.tasks:
             task.start()
-        self._tell(LinkPacket(LinkKind.READY, os.getpid(), confined.encode()))
+        self._serve: Callable[[], None] | None = serve
+        self._loop.call_later(FIRST_LOOK_S, self._open)
+
+    def _open(self) -> None:
+        """Whoever has waited since before is heard now: nobody is told that what was not looked at does not exist."""
+        serve, self._serve = self._serve, None
+        if serve is None:
+            return
+        self._link.setblocking(False)
+        self._loop.watch(self._link.fileno(), _READ, lambda _: self._hear_starter())
+        self._tell(LinkPacket(LinkKind.READY, os.getpid(), self._confined.encode()))
+        serve()
 
     def containers(self) -> list[tuple[Container, LiveProcess | None]]:
         """Every container, and the process held for it if it lives."""
@@ -138,6 +152,9 @@ class Resolver:
             self._exchange(task, before.live, findings.live)
         if changed:
             self._publish()
+        self._unseen -= {task for task, _ in delivered}
+        if not self._unseen:
+            self._open()
         self._watch_folders()
 
     def _exchange(self, task: EngineTask, before: dict[Key, LiveProcess], after: dict[Key, LiveProcess]) -> None:

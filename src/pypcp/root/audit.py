@@ -22,11 +22,15 @@ def escape(text: str | bytes) -> str:
 
 
 def line(event: str, facts: dict[str, object]) -> str:
-    """``event key=value key="text"``: numbers bare, texts quoted and escaped."""
-    shown = (
-        f"{key}={value}" if isinstance(value, int) else f'{key}="{escape(str(value))}"' for key, value in facts.items()
-    )
+    """``event key=value key="text"``: numbers bare, texts quoted and escaped; a frozenset holds words of our own."""
+    shown = (f"{key}={_shown(value)}" for key, value in facts.items())
     return " ".join([event, *shown])
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return f'"{" ".join(sorted(value))}"' if isinstance(value, frozenset) else f'"{escape(str(value))}"'
 
 
 class AuditLog:

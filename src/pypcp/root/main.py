@@ -26,13 +26,14 @@ from pypcp.root.options import parser
 from pypcp.root.peers import Household, account_ids, parent_identity
 from pypcp.root.policy import Policy, load
 from pypcp.root.starter import Starter
-from pypcp.root.workers import Workers
+from pypcp.root.workers import UNCONFINED, Workers
 
 RESOLVER: Final = "pypcp.resolver.main"
 """Loaded in the resolver's process only, after its privileges are gone: the starter never sees this code."""
 
 _NOBODY: Final = (65534, 65534)
 _CONVERSATION_BYTES: Final = 8 << 20
+_LOOK_AGAIN_S: Final = 0.1
 
 
 class Refusal(Exception):
@@ -83,10 +84,11 @@ class Helper:
         return check(folder, self.owner)
 
     def complain(self, process: str, fault: str) -> None:
-        """A confinement that cannot be had: on record, and the end where the sandbox is required."""
-        self.audit.record("not-confined", process=process, fault=fault)
+        """A confinement that cannot be had: in the log, and the end where the sandbox is required. (The audit file is
+        the starter's alone, so this does not go there.)"""
+        self.audit.note("not-confined", process=process, fault=fault)
         if self.options.require_sandbox:
-            os._exit(78)
+            os._exit(UNCONFINED)
 
     # The processes.
 
@@ -97,7 +99,7 @@ class Helper:
         starter = Starter(loop, self.audit, diary, self.folder, path_owner=self.owner)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         confine.not_dumpable()
-        workers = Workers(loop, self.audit, self)
+        workers = Workers(loop, self.audit, self, loop.stop)
         monitor = Monitor(loop, self.listener, self.household, self.policy, starter, workers, self.audit)
         monitor.max_clients = min(monitor.max_clients, hard // 4)
         for note in diary.children.values():
@@ -107,12 +109,11 @@ class Helper:
         if self.pipe:
             self._end_with_pipe(loop, monitor, starter)
         workers.start()
-        self.audit.note(
-            "serving", socket=self.options.socket, policy=self.policy.source, modules=" ".join(sorted(sys.modules))
-        )
+        self.audit.note("serving", socket=self.options.socket, policy=self.policy.source)
+        self.audit.note("loaded", process="starter", modules=frozenset(sys.modules))
         loop.run()
         workers.stop()
-        return 0
+        return 1 if workers.refused else 0
 
     def _obey_signals(self, loop: Loop, monitor: Monitor) -> None:
         wake, waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -140,21 +141,20 @@ class Helper:
             self.audit.record("policy-loaded", source=monitor.policy.source)
 
     def _end_with_pipe(self, loop: Loop, monitor: Monitor, starter: Starter) -> None:
-        """The daemon closed our pipe: end, once it has no other connection, and its agents had their time."""
-        ended = False
-
-        def leave_when_alone(_: int = 0) -> None:
-            if ended and not monitor.controls:
-                loop.call_later(3 * ORPHAN_GRACE_S if starter.count() else 0, loop.stop)
+        """The daemon closed our pipe: end, once it is alone, or its agents had their time."""
 
         def pipe_ended(_: int) -> None:
-            nonlocal ended
-            ended = True
             loop.forget(0)
             starter.orphaned(self.household.parent, ORPHAN_GRACE_S)
+            loop.call_later(3 * ORPHAN_GRACE_S, loop.stop)
             leave_when_alone()
 
-        monitor.control_ended = leave_when_alone
+        def leave_when_alone() -> None:
+            if monitor.controls or starter.count():
+                loop.call_later(_LOOK_AGAIN_S, leave_when_alone)
+            else:
+                loop.stop()
+
         loop.watch(0, HANGUP, pipe_ended)
 
     def reader(self, channel: socket.socket) -> NoReturn:

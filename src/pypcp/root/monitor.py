@@ -77,7 +77,6 @@ class Monitor:
         self.look_ups = look_ups
         self.audit = audit
         self.max_clients = 4096
-        self.control_ended: Callable[[int], None] = lambda owner: None
         self._listener = listener
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         self._controls: set[ControlConnection] = set()
@@ -159,7 +158,6 @@ class Monitor:
     def closed(self, connection: ControlConnection) -> None:
         """A connection of the daemon's has ended."""
         self._controls.discard(connection)
-        self.control_ended(connection.peer.identity)
 
 
 class Answer(NamedTuple):

@@ -22,6 +22,8 @@ from pypcp.wire.root import MAX_LINK_PACKET, Kind, LinkKind, LinkPacket, LookupR
 RELAY_LIMIT_S = 5.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S, _STABLE_AFTER_S = 0.05, 30.0, 10.0
 _NEW_GROUND, _CRASHED = 75, 70
+UNCONFINED = 78
+"""Exit status of a process that may not go on without its confinement."""
 
 
 class Bodies(Protocol):
@@ -43,7 +45,7 @@ class _Worker(NamedTuple):
 class Workers:
     """Both processes and the clients that were handed over. Everything here returns at once."""
 
-    def __init__(self, loop: Loop, audit: AuditLog, bodies: Bodies) -> None:
+    def __init__(self, loop: Loop, audit: AuditLog, bodies: Bodies, give_up: Callable[[], None]) -> None:
         self._loop = loop
         self._audit = audit
         self._bodies = bodies
@@ -54,6 +56,8 @@ class Workers:
         self._tickets = 0
         self._relayed: dict[int, Callable[[LookupReply | None], None]] = {}
         self._stopping = False
+        self._give_up = give_up
+        self.refused = False
 
     def start(self) -> None:
         """Start both, connected with each other; clients of a predecessor are handed over again."""
@@ -191,12 +195,16 @@ class Workers:
             del self._running[name]
         code = os.waitstatus_to_exitcode(status)
         if self._stopping:
-            return
+            return None
         self._audit.record(f"{name}-ended", pid=worker.pid, status=code)
+        if code == UNCONFINED:
+            self._stopping = self.refused = True
+            return self._give_up()
         if name == "resolver":
             self._drop_link()
             self._kill("reader")
         self._loop.call_later(self._pause_s(name, worker, code), lambda: self._restart(name))
+        return None
 
     def _pause_s(self, name: str, worker: _Worker, code: int) -> float:
         """At once for one that served well, or asked for it; later and later for one that keeps dying."""

@@ -1,0 +1,268 @@
+"""Stock and ours on each side of pmdaroot's socket: client library, server, pmcd and its agents."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from containers.engines import Engine, Lxc, engine
+from containers.served import MAIN, Helper, children, gone, status, until
+from peers import PMDAS, PMNS, STOCK_PATH, STOCK_PMCD, clean_environment, free_port, require, stock
+from pypcp.errors import ContainerNotFound, OsError, PcpError
+from pypcp.pmda.rootclient import RootClient
+
+pytestmark = [pytest.mark.interop, pytest.mark.slow]
+STOCK_ROOT = f"{PMDAS}/root/pmdaroot"
+
+
+@pytest.fixture(scope="module")
+def lxc() -> Iterator[Engine]:
+    with engine("lxc") as started:
+        started.start("known", "known-host")
+        script = started.folder / "lxc-info"  # stock has no other way to be told of another directory
+        script.write_text(f'#!/bin/sh\nexec /usr/bin/lxc-info -P {started.folder}/lxc "$@"\n')
+        script.chmod(0o755)
+        started.environment["PCP_LXC_INFO"] = str(script)
+        yield started
+
+
+@pytest.fixture(scope="module")
+def c_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    compiler = shutil.which("gcc")
+    require(compiler and Path("/usr/include/pcp/pmda.h").exists(), "gcc and libpcp-pmda3-dev")
+    program = tmp_path_factory.mktemp("client") / "rootclient"
+    source = Path(__file__).with_name("rootclient.c")
+    subprocess.run([str(compiler), "-o", program, source, "-lpcp_pmda", "-lpcp"], check=True, timeout=60)
+    return program
+
+
+def said(c_client: Path, helper: Helper, *actions: str, **environment: str) -> list[str]:
+    done = subprocess.run(
+        [str(c_client), str(helper.socket), *actions, "--", *helper.command()],
+        env=clean_environment(**environment),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_stocks_client_library_looks_up_with_our_server(c_client: Path, lxc: Engine, tmp_path: Path) -> None:
+    questions = ("hostname", "known", "pid", "known", "cgroup", "known", "pid", "nosuch", "hostname", "nosuch")
+    answers = said(c_client, Helper(tmp_path), *questions, **lxc.environment)
+    unknown = ContainerNotFound.code
+    found = [f"pid {lxc.pid('known')}", "cgroup 0 lxc.payload.known"]
+    assert answers == ["hostname 0 known-host", *found, f"pid {unknown}", f"hostname {unknown} "]
+
+
+def test_stocks_client_library_starts_waits_and_terminates_with_our_server(c_client: Path, tmp_path: Path) -> None:
+    helper = Helper(tmp_path, agents="cat 150 pipe binary /bin/cat\n")
+    refused = ("start", "cat", "/bin/cat /etc/shadow", "start", "sh", "/bin/sh -c id")
+    answers = said(c_client, helper, *refused, "start", "cat", "/bin/cat", "terminate", "wait")
+    assert answers == ["start -12387 - ", "start -12387 - ", "start 0 + hello", "terminate 0", "wait same 9"]
+
+
+@pytest.fixture
+def stock_server(lxc: Engine, tmp_path: Path) -> Iterator[Path]:
+    """Stock's pmdaroot under dbpmda, serving a socket of its own."""
+    require(os.geteuid() == 0 and Path(STOCK_ROOT).exists(), "root, and stock's pmdaroot (Debian package pcp)")
+    socket = tmp_path / "stock" / "root.socket"
+    dbpmda = subprocess.Popen(
+        [str(shutil.which("dbpmda", path=STOCK_PATH))],
+        env=clean_environment(**lxc.environment),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert dbpmda.stdin is not None
+    dbpmda.stdin.write(f"open pipe {STOCK_ROOT} -d 1 -s {socket} -l {tmp_path}/stock.log\n")
+    dbpmda.stdin.flush()
+    try:
+        until(socket.exists, "stock's socket")
+        yield socket
+    finally:
+        dbpmda.stdin.close()
+        dbpmda.wait(20)
+
+
+def test_our_client_looks_up_with_stocks_server(stock_server: Path, lxc: Engine) -> None:
+    with RootClient(stock_server) as client:
+        assert client.container_hostname("known") == "known-host"
+        assert client.container_pid("known") == lxc.pid("known")
+        assert client.container_cgroup("known") == "/lxc/known"  # stock's guess: the kernel says /lxc.payload.known
+        with pytest.raises(ContainerNotFound):
+            client.container_pid("nosuch")
+        assert client.container_hostname(pid=os.getpid()) == os.uname().nodename
+        with pytest.raises(OsError):
+            client.container_hostname(pid=2**22 + 1)
+
+
+def test_our_client_starts_waits_and_terminates_with_stocks_server(stock_server: Path) -> None:
+    with RootClient(stock_server) as client:
+        agent = client.process_start("cat", "/bin/cat")
+        os.write(agent.stdin, b"hello")
+        assert os.read(agent.stdout, 10) == b"hello"
+        os.close(agent.stdin)
+        os.close(agent.stdout)
+        client.process_terminate(agent.pid, force=True)
+        until(lambda: gone(agent.pid), "the end of the agent")
+
+
+class StockDaemon:
+    """Stock's pmcd with our helper as its root agent, in a PCP_VAR_DIR of their own."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder = folder
+        self.port = free_port()
+        var = folder / "var"
+        (var / "pmcd").mkdir(parents=True, mode=0o700)
+        for name in ("run", "log", "tmp"):
+            (folder / name).mkdir()
+            shutil.chown(folder / name, "pcp")
+        for name in ("pmns", "pmdas", "config"):
+            (var / name).symlink_to(f"/var/lib/pcp/{name}")
+        helper = f"{sys.executable} -I -S -B {MAIN} --trust-environment -l {folder}/root.log --audit {folder}/audit.log"
+        (folder / "policy.toml").write_text(f'agent-files = ["{folder}/pmcd.conf"]\n')
+        (folder / "pmcd.conf").write_text(
+            f"root 1 pipe binary {helper} --policy {folder}/policy.toml --agents-folder {folder}/agents\n"
+            f"pmcd 2 dso pmcd_init {PMDAS}/pmcd/pmda_pmcd.so\n"
+            f"proc 3 pipe binary {PMDAS}/proc/pmdaproc -d 3\n"
+            f"linux 60 pipe binary {PMDAS}/linux/pmdalinux\n"
+        )
+        self.socket = var / "pmcd" / "root.socket"
+        where = {"PCP_VAR_DIR": var, "PCP_RUN_DIR": folder / "run", "PCP_LOG_DIR": folder / "log"}
+        self._environment = clean_environment(**{name: str(path) for name, path in where.items()}, **environment)
+
+    def __enter__(self) -> "StockDaemon":
+        words = [STOCK_PMCD, "-A", "-p", self.port, "-s", self.folder / "run/s", "-c", self.folder / "pmcd.conf"]
+        words += ["-l", self.folder / "pmcd.log", "-n", f"{PMNS}/root"]
+        quiet = subprocess.DEVNULL
+        command = list(map(str, words))
+        subprocess.run(command, env=self._environment, stdin=quiet, stdout=quiet, stderr=quiet, check=True, timeout=60)
+        until((self.folder / "run/pmcd.pid").exists, "pmcd's pid file", 30)
+        self.pid = int((self.folder / "run/pmcd.pid").read_text())
+        until(lambda: stock("pminfo", "-h", f"localhost:{self.port}", "-f", "pmcd.version").returncode == 0, "it", 30)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if gone(self.pid):
+            return
+        everybody = self.everybody()
+        os.kill(self.pid, signal.SIGTERM)
+        until(lambda: all(map(gone, everybody)), "the end of the helper with its daemon", 30)
+
+    def everybody(self) -> list[int]:
+        """The daemon, the helper's processes, and the agents."""
+        return [self.pid, self.helper, self.starter, *children(self.starter)]
+
+    @property
+    def helper(self) -> int:
+        return children(self.pid)[0]
+
+    @property
+    def starter(self) -> int:
+        return children(self.helper)[0]
+
+    def fetch(self, *names: str, container: str = "") -> str:
+        chosen = [f"--container={container}"] if container else []
+        done = stock("pminfo", "-h", f"localhost:{self.port}", *chosen, "-f", *names)
+        return done.stdout + done.stderr
+
+    def agents(self) -> dict[str, int]:
+        """Stock's agents by their program, all of them children of our starter."""
+        found = {}
+        for pid in children(self.starter):
+            found[status(pid)["Name"]] = pid
+        return {name: pid for name, pid in found.items() if name.startswith("pmda")}
+
+
+@pytest.fixture(scope="module")
+def daemon(lxc: Engine) -> Iterator[StockDaemon]:
+    require(os.geteuid() == 0 and Path(STOCK_PMCD).exists(), "root, and stock's pmcd (Debian package pcp)")
+    with tempfile.TemporaryDirectory(prefix="pypcp-") as folder:
+        Path(folder).chmod(0o755)
+        with StockDaemon(Path(folder), lxc.environment) as started:
+            yield started
+
+
+def test_stocks_pmcd_starts_its_agents_through_ours(daemon: StockDaemon) -> None:
+    assert set(daemon.agents()) == {"pmdaproc", "pmdalinux"}
+    assert "value" in daemon.fetch("kernel.all.load", "proc.nprocs")
+    assert "0" not in status(daemon.pid)["Uid"].split()  # it went on as pcp, and is served all the same
+
+
+def test_stocks_pmcd_shows_the_metrics_of_our_helper(daemon: StockDaemon, lxc: Engine) -> None:
+    pid = lxc.pid("known")
+    shown = daemon.fetch("containers")
+    for line in ('"known"] value "lxc"', f'"known"] value {pid}', '"known"] value "/lxc.payload.known"'):
+        assert line in shown
+
+
+def test_our_metrics_are_described_as_stocks_are(daemon: StockDaemon) -> None:
+    described = stock("pminfo", "-h", f"localhost:{daemon.port}", "-md", "containers").stdout
+    expected = stock("pminfo", "-md", "containers").stdout
+    require(expected, "a running stock pmcd with its root agent")
+    assert described == expected
+
+
+def test_stocks_agents_switch_to_a_container_through_ours(daemon: StockDaemon) -> None:
+    assert 'value "known-host"' in daemon.fetch("kernel.uname.nodename", container="known")
+    assert 'value "known-host"' in daemon.fetch("pmcd.hostname", container="known")
+    assert "Container not found" in daemon.fetch("kernel.uname.nodename", container="kn")
+    assert "Container not found" in daemon.fetch("kernel.uname.nodename", container="nosuch")
+
+
+def test_a_container_that_never_ran_does_not_become_the_host(daemon: StockDaemon, lxc: Engine) -> None:
+    assert isinstance(lxc, Lxc)
+    lxc.create("created")
+    until(lambda: 'value "created"' in daemon.fetch("containers.name"), "the container")
+    shown = daemon.fetch("kernel.uname.nodename", container="created")
+    assert "No such process" in shown
+    assert os.uname().nodename not in shown.replace("kernel.uname.nodename", "")
+
+
+def test_agents_and_their_look_ups_survive_the_death_of_each_worker(daemon: StockDaemon) -> None:
+    before = daemon.agents()
+    for pid in [pid for pid in children(daemon.starter) if pid not in before.values()]:
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: 'value "known-host"' in daemon.fetch("kernel.uname.nodename", container="known"), "an answer")
+        until(lambda: '"known"] value "lxc"' in daemon.fetch("containers.engine"), "metrics")
+    assert daemon.agents() == before
+
+
+def test_agents_survive_the_death_of_the_starter_and_metrics_come_back(daemon: StockDaemon) -> None:
+    before, victim = daemon.agents(), daemon.starter
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: gone(victim) and children(daemon.helper), "a new starter")
+    until(lambda: '"known"] value "lxc"' in daemon.fetch("containers.engine"), "metrics")
+    assert not any(gone(pid) for pid in before.values())
+    assert "value" in daemon.fetch("kernel.all.load", "proc.nprocs")
+
+
+def test_the_daemons_end_is_the_end_of_helper_and_agents(lxc: Engine) -> None:
+    require(os.geteuid() == 0 and Path(STOCK_PMCD).exists(), "root, and stock's pmcd (Debian package pcp)")
+    with tempfile.TemporaryDirectory(prefix="pypcp-") as folder:
+        Path(folder).chmod(0o755)
+        with StockDaemon(Path(folder), lxc.environment) as started:
+            everybody = started.everybody()
+            os.kill(started.pid, signal.SIGKILL)
+            until(lambda: all(map(gone, everybody)), "their end", 30)
+
+
+def test_a_failure_is_the_same_exception_whoever_serves(stock_server: Path, tmp_path: Path) -> None:
+    def failure(path: Path) -> PcpError:
+        with RootClient(path) as client, pytest.raises(PcpError) as caught:
+            client.container_cgroup("nosuch")
+        return caught.value
+
+    with Helper(tmp_path) as ours:
+        assert type(failure(ours.socket)) is type(failure(stock_server)) is ContainerNotFound

@@ -70,6 +70,7 @@ class Declarations:
         self._background: list[BackgroundCluster] = []
         self._running = Background()
         self._startup: list[Callable[[], Any]] = []
+        self._shutdown: list[Callable[[], Any]] = []
         self._check: Callable[[], Any] | None = None
         self._before_fetch: list[Callable[[], Any]] = []
         self._on_attributes: list[Callable[[Client], Any]] = []
@@ -272,6 +273,11 @@ class Declarations:
         self._startup.append(function)
         return function
 
+    def shutdown(self, function: F) -> F:
+        """Decorator: called once when the agent is stopped."""
+        self._shutdown.append(function)
+        return function
+
     def on_attributes(self, function: F) -> F:
         """Decorator: called with a client whose attributes have come or changed. See: pmdaAttribute(3)"""
         self.client_attributes = True
@@ -319,5 +325,7 @@ class Declarations:
     def stop(self) -> None:
         """End what :meth:`start` has begun, and save what is to be remembered."""
         self._running.stop()
+        for function in self._shutdown:
+            function()
         for _, cache in self._caches:
             cache.save(also_activated=True)

@@ -56,6 +56,18 @@ class Registry:
             raise ValueError(f"instance domain {indom.id} is declared already")
         self.indoms[indom.id] = indom
 
+    def remove_indom(self, indom: Indom) -> None:
+        """Forget an instance domain, once no metric has it any more."""
+        del self.indoms[indom.id]
+
+    def find(self, cluster: int, item: int) -> Metric | None:
+        """The metric of this number, if there is one; ``ValueError`` if there can be none."""
+        return self.metrics.get(Pmid.build(self.domain, cluster, item))
+
+    def find_indom(self, serial: int) -> Indom | None:
+        """The instance domain of this number, if there is one."""
+        return self.indoms.get(InDom.build(self.domain, serial))
+
     def metric(self, pmid: int) -> Metric:
         """``UnknownPmid``"""
         metric = self.metrics.get(pmid)

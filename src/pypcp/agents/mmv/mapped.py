@@ -1,0 +1,165 @@
+"""One file of memory-mapped values: what it declares becomes metrics, and its values are read at each fetch.
+
+The file is read, not mapped: an application that makes its file shorter would end whoever has it mapped.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from pypcp.agents.mmv.layout import (
+    HEADER_SIZE,
+    TEXT_SIZE,
+    Layout,
+    MappedMetric,
+    MmvFlag,
+    elapsed_at,
+    number_reader,
+    read_header,
+    read_layout,
+    text_of,
+    text_place,
+    values_section,
+)
+from pypcp.errors import NoValue
+from pypcp.model.labels import LabelType
+from pypcp.model.values import ValueType
+from pypcp.pmda.labels import Labels
+
+_MAX_BYTES: Final = 1 << 28
+_SERIAL_BITS: Final = 11
+
+
+class Values(NamedTuple):
+    """The values of a file at one moment."""
+
+    data: bytes
+    now_usec: int
+
+
+class MappedFile:
+    """A file that an application has written and goes on writing values into.
+
+    ``ValueError``: it is none, or not finished yet. ``OSError``: it cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._read_layout()
+        except BaseException:
+            self.close()
+            raise
+
+    def _read_layout(self) -> None:
+        size = os.fstat(self._descriptor).st_size
+        if size > _MAX_BYTES:
+            raise ValueError(f"{size} bytes, more than {_MAX_BYTES}")
+        data = os.pread(self._descriptor, size, 0)
+        self.layout: Layout = read_layout(data)
+        if not self.layout.header.complete:
+            raise ValueError("being written")
+        self._offset, self._size = values_section(data)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._descriptor)
+
+    @property
+    def current(self) -> bool:
+        """Is the file still what was read, and its process there if it has to be?"""
+        try:
+            header = read_header(os.pread(self._descriptor, HEADER_SIZE, 0))
+        except (OSError, ValueError):
+            return False
+        known = self.layout.header
+        return header.complete and header.generation == known.generation and self.alive
+
+    @property
+    def alive(self) -> bool:
+        """Is there a process, as far as the values depend on one?"""
+        header = self.layout.header
+        return not header.flags & MmvFlag.PROCESS or _exists(header.pid)
+
+    def read(self) -> Values:
+        """The values now. ``NoValue``: the file is shorter than it was."""
+        data = os.pread(self._descriptor, self._size, self._offset)
+        if len(data) != self._size:
+            raise NoValue(f"{self.path.name} has lost its values")
+        return Values(data, time.time_ns() // 1000)
+
+    def name_of(self, metric: MappedMetric) -> str:
+        """The metric's name in the name space."""
+        prefix = "" if self.layout.header.flags & MmvFlag.NOPREFIX else f"{self.path.name}."
+        return f"mmv.{prefix}{metric.name}"
+
+    def reader_of(self, metric: MappedMetric) -> Callable[[Values], Any]:
+        """What takes a metric's value, or its values in the order of its instances, out of what was read."""
+        if metric.serial is None:
+            return self._single(metric, metric.places[None] - self._offset)
+        numbers = self.layout.indoms[metric.serial].instances
+        places = [metric.places[number] - self._offset for number in numbers if number in metric.places]
+        if len(places) < len(numbers) or metric.elapsed or metric.type is ValueType.STRING:
+            return self._one_by_one(metric, list(numbers))
+        read = number_reader(metric.type, places, self._has_sentinels)
+        return lambda values: read(values.data)
+
+    def _one_by_one(self, metric: MappedMetric, numbers: list[int]) -> Callable[[Values], Any]:
+        readers = [
+            self._single(metric, metric.places[number] - self._offset) if number in metric.places else None
+            for number in numbers
+        ]
+        return lambda values: [None if read is None else read(values) for read in readers]
+
+    def _single(self, metric: MappedMetric, place: int) -> Callable[[Values], Any]:
+        if metric.elapsed:
+            return lambda values: elapsed_at(values.data, place, values.now_usec)
+        if metric.type is ValueType.STRING:
+            return lambda values: self._text_at(text_place(values.data, place))
+        read = number_reader(metric.type, [place], self._has_sentinels)
+        return lambda values: read(values.data)[0]
+
+    def _text_at(self, offset: int) -> str | None:
+        text = text_of(os.pread(self._descriptor, TEXT_SIZE, offset)) if offset > 0 else ""
+        return None if not text and self._has_sentinels else text
+
+    @property
+    def _has_sentinels(self) -> bool:
+        return bool(self.layout.header.flags & MmvFlag.SENTINEL)
+
+    def labels_of(self, level: LabelType, ident: int | None = None) -> Labels:
+        """What the file says of its cluster, an item, or an instance domain."""
+        found: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+        for each in self.layout.labels:
+            if each.level == level and ident in (None, each.ident):
+                found[each.optional].update(each.labels)
+        return Labels(found[0] or None, found[1] or None)
+
+    def instance_labels(self, serial: int) -> Callable[[str], Mapping[str, Any]] | None:
+        """What gives the labels of an instance by its name; None where no instance has any."""
+        numbers = self.layout.indoms[serial].instances
+        found: dict[str, dict[str, Any]] = {}
+        for each in self.layout.labels:
+            if each.level == LabelType.INSTANCES and each.ident == serial and each.instance in numbers:
+                found.setdefault(numbers[each.instance], {}).update(each.labels)
+        return (lambda name: found.get(name, {})) if found else None
+
+
+def serial_of(cluster: int, serial: int) -> int:
+    """An instance domain's serial among those of all files."""
+    return (cluster << _SERIAL_BITS | serial & (1 << _SERIAL_BITS) - 1) & 0x3FFFFF
+
+
+def _exists(pid: int) -> bool:
+    with suppress(PermissionError):
+        try:
+            os.kill(pid, 0)
+        except (ProcessLookupError, OverflowError):
+            return False
+    return pid > 0

@@ -188,7 +188,7 @@ class AgentKeeper:
         self._forget_answers_for(client.context)
         if self._stream is None:
             return None
-        return self._stream.say(encode(Error(NotConnected.code, client.context)))
+        return self._stream.say(encode(Error(NotConnected.code, client.context)), ends=client.context)
 
     def _forget_answers_for(self, slot: int) -> None:
         for answers in (self._late, self._asked):

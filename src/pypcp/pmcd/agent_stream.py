@@ -51,6 +51,7 @@ class Exchange:
 
     ``view`` is (client slot, profile) where the agent must have that profile first: profile and request are one item.
     ``silent`` is the failure of a request that is never answered; ``said`` is resolved when a notice has been sent.
+    ``ends`` is the client slot whose end a notice tells.
     """
 
     request: bytes
@@ -59,6 +60,7 @@ class Exchange:
     view: tuple[int, Profile] | None = None
     silent: type[PcpError] = ProtocolError
     said: asyncio.Future[None] | None = None
+    ends: int | None = None
 
 
 class AgentStream(asyncio.Protocol):
@@ -146,11 +148,14 @@ class AgentStream(asyncio.Protocol):
         """The first PDU: the agent speaks first."""
         return await self._first
 
-    def say(self, notice: bytes) -> asyncio.Future[None] | None:
-        """Send what has no reply, in its turn; None when that was now, else a future for when it is sent (or moot)."""
+    def say(self, notice: bytes, ends: int | None = None) -> asyncio.Future[None] | None:
+        """Send what has no reply, in its turn; None when that was now, else a future for when it is sent (or moot).
+
+        ``ends``: it tells of the end of the client in that slot, of whom the agent then knows nothing more.
+        """
         if self._lost is None:
             return None
-        exchange = Exchange(notice)
+        exchange = Exchange(notice, ends=ends)
         self._queue.append(exchange)
         self._next()
         if exchange not in self._queue:
@@ -192,6 +197,7 @@ class AgentStream(asyncio.Protocol):
             exchange = self._queue.popleft()
             if exchange.reply is None:
                 self._send(exchange.request)
+                self._forget_profile(exchange.ends)
                 _settle(exchange)
             elif not exchange.reply.done():
                 self._start(exchange)
@@ -209,6 +215,10 @@ class AgentStream(asyncio.Protocol):
     def _has_profile(self, view: tuple[int, Profile]) -> bool:
         have = self._profile
         return have is not None and have[0] == view[0] and (have[1] is view[1] or have[1] == view[1])
+
+    def _forget_profile(self, ended: int | None) -> None:
+        if self._profile is not None and self._profile[0] == ended:
+            self._profile = None
 
     def _send(self, request: bytes, before: bytes = b"") -> None:
         """Write a PDU, and one ``before`` it that belongs to it."""

@@ -160,20 +160,18 @@ async def test_a_client_that_reads_slowly_is_served_to_the_end(start: Starter) -
 
 
 async def test_a_long_reply_over_a_slow_line_arrives(start: Starter) -> None:
-    """The line takes 100 kB in each of several spans of the time for writing."""
     slow = {"write_buffer_bytes": 1024, "write_s": 0.1}
     async with start(own=[an_agent_of_much()], **slow) as running, RawClient(running.path) as client:
         await client.greeted()
         await client.send(fetch(MUCH))
         await until(lambda: is_full(running))
-        loop = asyncio.get_running_loop()
-        ends, got = loop.time() + 0.5, 0
-        while loop.time() < ends:
-            got += len(await loop.sock_recv(client.socket, 20_000))
-            await asyncio.sleep(0.01)
+        (connection,) = running.daemon.clients
+        for _ in range(3):
+            timer = connection._timer
+            await client.take(600_000)
+            await until(lambda timer=timer: connection._timer is not timer)
         assert is_full(running)
-        while got < MUCH_BYTES:
-            got += len(await loop.sock_recv(client.socket, 1 << 20))
+        await client.take(MUCH_BYTES - 3 * 600_000)
 
 
 async def test_reading_a_little_now_and_then_is_not_reading(start: Starter) -> None:

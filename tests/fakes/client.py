@@ -62,6 +62,14 @@ class RawClient:
                 self._waiting += self._frames.feed(data)
         return self._waiting.pop(0)
 
+    async def take(self, size: int) -> None:
+        """Read so many bytes and forget them."""
+        async with asyncio.timeout(LIMIT_S):
+            while size > 0:
+                data = await self._loop.sock_recv(self.socket, min(size, 1 << 18))
+                assert data, "the daemon has closed the connection"
+                size -= len(data)
+
     async def answer(self, *pdus: Pdu | bytes) -> Pdu | None:
         """Send, and take the next PDU; None when the daemon has closed the connection."""
         try:

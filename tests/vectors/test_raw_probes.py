@@ -92,7 +92,7 @@ def test_half_a_request_is_kept_and_known_to_be_half(case: str, pdus: list[dict[
 @pytest.mark.parametrize(("length", "taken"), [(65536, True), (65537, False)])
 def test_the_limit_for_clients_is_the_one_that_stock_has(length: int, taken: bool) -> None:
     reader = FrameReader(CLIENT_LIMIT)
-    header = length.to_bytes(4, "big") + bytes(8)
+    header = length.to_bytes(4, "big") + bytes.fromhex("0000700100000000")
     if taken:
         assert reader.feed(header) == []
     else:

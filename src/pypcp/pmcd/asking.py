@@ -7,17 +7,24 @@ its end in one go, without a task. So each answer is written once, for agents in
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pypcp.errors import PcpError
 from pypcp.pmcd.router import Route
+from pypcp.pmcd.turns import Turns
 from pypcp.pmda.interface import Client
 from pypcp.wire.pdu import Pdu
 
 T = TypeVar("T")
 
-Asking = Generator[Awaitable[Any], Any, T]
-"""Yields awaitables, receives their results (or has their ``PcpError`` thrown in), returns a T."""
+Asking = Generator[Awaitable[Any] | None, Any, T]
+"""Yields awaitables, receives their results (or has their ``PcpError`` thrown in), returns a T.
+
+Where there is much to do it yields None between two slices of it: others shall have their turn.
+"""
+
+SLICE: Final = 64
+"""Look-ups that are made in one go."""
 
 
 def ask(route: Route | None, client: Client, absent: type[PcpError], call: Callable[[Any], Any]) -> Asking[Any]:
@@ -35,21 +42,21 @@ def ask(route: Route | None, client: Client, absent: type[PcpError], call: Calla
     return result
 
 
-def answer(asking: Asking[Pdu]) -> Pdu | Awaitable[Pdu]:
+def answer(asking: Asking[Pdu], turns: Turns) -> Pdu | Awaitable[Pdu]:
     """Run to the end, or to the first thing to wait for; then the rest is an awaitable."""
     try:
         pending = next(asking)
     except StopIteration as done:
         reply: Pdu = done.value
         return reply
-    return _finish(asking, pending)
+    return _finish(asking, pending, turns)
 
 
-async def _finish(asking: Asking[Pdu], pending: Awaitable[Any]) -> Pdu:
+async def _finish(asking: Asking[Pdu], pending: Awaitable[Any] | None, turns: Turns) -> Pdu:
     while True:
         try:
             try:
-                result = await pending
+                result = await (turns.turn() if pending is None else pending)
             except PcpError as error:
                 pending = asking.throw(error)
             else:

@@ -12,6 +12,7 @@ import ipaddress
 import logging
 import ssl
 import time
+import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -24,7 +25,7 @@ from pypcp.pmcd.asking import Asking, answer
 from pypcp.pmcd.fetch import gather
 from pypcp.pmcd.gate import Pass
 from pypcp.pmcd.greeting import Greeting
-from pypcp.pmcd.plan import PlanView
+from pypcp.pmcd.plan import SLICE, PlanView
 from pypcp.pmda.interface import Client
 from pypcp.wire.fetch import Fetch, ProfilePdu
 from pypcp.wire.framing import HEADER_SIZE, FrameReader, frame_type
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PMIDS_AT: Final = HEADER_SIZE + 16
-_MEMO_FRAME: Final = 2048
+_MEMO_FRAME: Final = _PMIDS_AT + 4 * SLICE
 _MEMO_SIZE: Final = 4
-"""A client's last few fetch lists are found by the bytes of the whole request, if they are not long."""
+"""A client's last few fetch lists are found by the bytes of the whole request, if they are answered in one go."""
 _PROGRESS_BYTES: Final = 64 << 10
 """Who reads this much of his replies within the time for writing is given the same time again."""
 _REST: Final = "the rest of a PDU did not come"
@@ -71,7 +72,7 @@ class ClientConnection(asyncio.Protocol):
         self._frames = FrameReader(daemon.limits.pdu_bytes)
         self._queue: deque[bytes] = deque()
         self._profiles: dict[int, Profile] = {}
-        self._memo: dict[bytes, PlanView] = {}
+        self._memo: dict[bytes, weakref.ref[PlanView]] = {}
         self._memo_of: object = None
         self._task: asyncio.Task[None] | None = None
         self._full = False
@@ -99,8 +100,8 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Answer what is whole; wait, but not for long, for the rest."""
-        view = self._memo.get(data)
-        if view is not None and self._may_answer_again(view):
+        known = self._memo.get(data)
+        if known is not None and (view := known()) is not None and self._may_answer_again(view):
             self._answer_again(view)
             return
         try:
@@ -135,7 +136,8 @@ class ClientConnection(asyncio.Protocol):
         self._stop_waiting()
         self._queue.clear()
         if self._task is not None:
-            self._task.cancel()
+            # Not before it has begun: what it is to wait for would never be waited for.
+            asyncio.get_running_loop().call_soon(self._task.cancel)
         self.daemon.forget(self)
 
     def drop(self, why: str) -> None:
@@ -195,18 +197,17 @@ class ClientConnection(asyncio.Protocol):
         queue = self._queue
         if queue and self._task is None and not self._full:
             self._serve(queue.popleft())
-            if queue:
-                self._serve_more(queue)
+            if queue and self._task is None and not self._full:
+                self.daemon.turns.ask(self._serve_more)
         if queue or not self._reading:
             self._steer_reading()
 
-    def _serve_more(self, queue: deque[bytes]) -> None:
+    def _serve_more(self) -> None:
+        queue = self._queue
         end = time.perf_counter() + self.daemon.limits.turn_s
-        while queue and self._task is None and not self._full:
-            if time.perf_counter() > end:
-                asyncio.get_running_loop().call_soon(self._take_turn)
-                return
+        while queue and self._task is None and not self._full and time.perf_counter() < end:
             self._serve(queue.popleft())
+        self._take_turn()
 
     def _serve(self, frame: bytes) -> None:
         type_ = frame_type(frame)
@@ -301,9 +302,15 @@ class ClientConnection(asyncio.Protocol):
         if self._memo_of is not daemon.plans:
             self._memo.clear()
             self._memo_of = daemon.plans
-        view = self._memo.get(frame)
+        if len(frame) > _MEMO_FRAME:
+            return self._fetch_in_turns(frame)
+        known = self._memo.get(frame)
+        view = known() if known is not None else None
         if view is None:
             view = self._plan(frame)
+            if len(self._memo) >= _MEMO_SIZE:
+                self._memo.clear()
+            self._memo[frame] = weakref.ref(view)
         if view.processes:
             return self._fetch_later(view)
         reply = view.answer(self.client, daemon.moment())
@@ -312,7 +319,17 @@ class ClientConnection(asyncio.Protocol):
         return reply
 
     async def _fetch_later(self, view: PlanView) -> bytes:
-        return self._finish(await gather(view, self.client, self.daemon.limits.agent_soft_s))
+        gathered = await gather(view, self.client, self.daemon.limits.agent_soft_s)
+        return self._finish(view.render(self.client, None, gathered)[1])
+
+    async def _fetch_in_turns(self, frame: bytes) -> bytes:
+        """A long list takes a while: one such at a time, in slices, and the short requests of others between them."""
+        async with self.daemon.long_work:
+            await self.daemon.turns.turn()
+            view = self._plan(frame)
+        gathered = await gather(view, self.client, self.daemon.limits.agent_soft_s)
+        async with self.daemon.long_work:
+            return self._finish(await view.answer_in_turns(self.client, gathered, self.daemon.turns))
 
     def _finish(self, reply: bytes) -> bytes:
         """What goes out: the changes since the last reply as a positive ERROR before it; or all of it as version 1."""
@@ -335,12 +352,7 @@ class ClientConnection(asyncio.Protocol):
         profile = self._profiles.get(request.context)
         if profile is None:
             raise MissingProfile(f"context {request.context}")
-        view = self.daemon.plans.plan(frame[_PMIDS_AT:], request.highres).view(profile)
-        if len(frame) <= _MEMO_FRAME:
-            if len(self._memo) >= _MEMO_SIZE:
-                self._memo.clear()
-            self._memo[frame] = view
-        return view
+        return self.daemon.plans.view(frame[_PMIDS_AT:], request.highres, profile)
 
     # Everything else
 
@@ -357,7 +369,7 @@ class ClientConnection(asyncio.Protocol):
             return None
         if isinstance(asking, Awaitable):
             return asking
-        reply = answer(asking)
+        reply = answer(asking, self.daemon.turns)
         return self._encode_later(reply) if isinstance(reply, Awaitable) else encode(reply, self.channel)
 
     async def _encode_later(self, pending: Awaitable[Pdu]) -> bytes:

@@ -36,6 +36,7 @@ from pypcp.pmcd.sources import Sources
 from pypcp.pmcd.statistics import Statistics
 from pypcp.pmcd.trace import EventTrace
 from pypcp.pmcd.trace import log as trace_log
+from pypcp.pmcd.turns import Turns
 from pypcp.pmda.interface import AgentInterface, Client
 from pypcp.wire.handshake import Error
 from pypcp.wire.pdu import Feature, StateChange
@@ -93,6 +94,8 @@ class Daemon:
         self.plans: PlanCache
         self._moment: object = None
         self.channels = IpcTable()
+        self.turns = Turns()
+        self.long_work = asyncio.Lock()
         self._configuration = self.sources.read_configuration()
         restricted = self.sources.configuration is None
         self.gate = Gate(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from collections.abc import Mapping
+from typing import Final, cast
 
 from pypcp.errors import PcpError, TryAgain
 from pypcp.pmcd.agent_keeper import AgentKeeper
@@ -11,19 +12,21 @@ from pypcp.pmcd.plan import Leg, PlanView
 from pypcp.pmda.interface import Client
 from pypcp.pmda.segments import Fetched
 
+_NOTHING: Final[Mapping[int, Fetched]] = {}
 
-async def gather(view: PlanView, client: Client, soft_s: float) -> bytes:
-    """The reply to a fetch of ``view``.
+
+async def gather(view: PlanView, client: Client, soft_s: float) -> Mapping[int, Fetched]:
+    """What the processes of ``view`` answer, by domain.
 
     Where several agents take part a late one costs its own metrics only: they say "try again" after ``soft_s`` seconds,
     and the answer it gives later is kept for the next fetch. An only agent is waited for until it is ended.
     """
     legs = view.processes
+    if not legs:
+        return _NOTHING
     if len(view.legs) == 1:
-        gathered = {legs[0].route.domain: await _ask(legs[0], client, alone=True)}
-    else:
-        gathered = await _ask_all(legs, client, soft_s)
-    return view.render(client, None, gathered)[1]
+        return {legs[0].route.domain: await _ask(legs[0], client, alone=True)}
+    return await _ask_all(legs, client, soft_s)
 
 
 async def _ask(leg: Leg, client: Client, *, alone: bool) -> Fetched:

@@ -9,7 +9,7 @@ from pypcp.errors import BadType, NoAgent, PcpError, UnknownInDom, UnknownInstan
 from pypcp.model.desc import Desc
 from pypcp.model.labels import LabelSet, LabelType
 from pypcp.model.profile import Profile
-from pypcp.pmcd.asking import Asking, ask
+from pypcp.pmcd.asking import SLICE, Asking, ask
 from pypcp.pmcd.router import Router
 from pypcp.pmda.interface import Client
 from pypcp.wire.desc import DescIds, DescReply, DescRequest, Descs
@@ -34,7 +34,9 @@ def describe_all(router: Router, client: Client, pdu: DescIds) -> Asking[Pdu]:
     if len(pdu.pmids) == 1:
         return Descs([(yield from _desc(router, client, pdu.pmids[0]))])
     descs: list[Desc | None] = []
-    for pmid in pdu.pmids:
+    for index, pmid in enumerate(pdu.pmids, 1):
+        if index % SLICE == 0:
+            yield None
         try:
             descs.append((yield from _desc(router, client, pmid)))
         except PcpError:

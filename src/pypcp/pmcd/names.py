@@ -7,7 +7,7 @@ from operator import methodcaller
 
 from pypcp.errors import NoAgent, NotLeaf, PcpError, ProtocolError, TooFew, UnknownName, UnknownPmid
 from pypcp.model.ids import PM_ID_NULL, Pmid, is_dynamic_root
-from pypcp.pmcd.asking import Asking, ask
+from pypcp.pmcd.asking import SLICE, Asking, ask
 from pypcp.pmcd.router import Route, Router
 from pypcp.pmda.interface import Client
 from pypcp.wire.pdu import Pdu
@@ -36,7 +36,9 @@ def lookup_names(router: Router, client: Client, pdu: PmnsNames) -> Asking[Pdu]:
     if len(names) == 1:
         return PmnsIds([(yield from _lookup(router, client, names[0]))], 1)
     pmids: list[int] = []
-    for name in names:
+    for index, name in enumerate(names, 1):
+        if index % SLICE == 0:
+            yield None
         try:
             pmids.append((yield from _lookup(router, client, name)))
         except (UnknownName, NotLeaf, NoAgent):
@@ -48,7 +50,9 @@ def names_of(router: Router, client: Client, pdu: PmnsIds) -> Asking[Pdu]:
     """PMNS_IDS -> PMNS_NAMES: every name of the one pmid asked for, the daemon's own or else its agent's."""
     if len(pdu.pmids) != 1:
         raise ProtocolError(f"{len(pdu.pmids)} pmids asked for at once; names are given for one")
-    pmid = pdu.pmids[0]
+    pmid = Pmid(pdu.pmids[0])
+    if is_dynamic_root(pmid):
+        raise NoAgent("what marks a dynamic root is no metric")
     try:
         names: Sequence[str] = router.names.names(pmid)
     except UnknownPmid:
@@ -69,7 +73,7 @@ def children(router: Router, client: Client, pdu: PmnsChild) -> Asking[Pdu]:
 
 
 def traverse(router: Router, client: Client, pdu: PmnsTraverse) -> Asking[Pdu]:
-    """PMNS_TRAVERSE -> PMNS_NAMES: the names of all leaves below or at a name.
+    """PMNS_TRAVERSE -> PMNS_NAMES: the names of all leaves below or at a name; ``UnknownName`` where there are none.
 
     A dynamic root stands for what its agent lists. An agent that cannot say leaves its names out: one agent's trouble
     is not everybody's.
@@ -78,7 +82,7 @@ def traverse(router: Router, client: Client, pdu: PmnsTraverse) -> Asking[Pdu]:
     root = router.names.find_root(name)
     if root is not None:
         below = yield from ask(_owner(router, root[1]), client, NoAgent, methodcaller("traverse", name))
-        return PmnsNames(below)
+        return _found(name, below)
     names: list[str] = []
     for leaf, pmid in router.names.traverse(name):
         if not is_dynamic_root(pmid):
@@ -88,4 +92,10 @@ def traverse(router: Router, client: Client, pdu: PmnsTraverse) -> Asking[Pdu]:
             names += yield from ask(_owner(router, pmid), client, NoAgent, methodcaller("traverse", leaf))
         except PcpError:
             continue
-    return PmnsNames(names)
+    return _found(name, names)
+
+
+def _found(name: str, leaves: Sequence[str]) -> PmnsNames:
+    if not leaves:
+        raise UnknownName(name)
+    return PmnsNames(leaves)

@@ -17,6 +17,7 @@ from typing import Final
 from pypcp.model.profile import Profile
 from pypcp.pmcd.agent_keeper import AgentKeeper
 from pypcp.pmcd.router import LocalRoute, Route, Router
+from pypcp.pmcd.turns import Turns
 from pypcp.pmda.interface import Client, FetchRequest
 from pypcp.pmda.reply import ReplyLayout
 from pypcp.pmda.segments import EmptySegment, Fetched
@@ -24,8 +25,9 @@ from pypcp.wire.pdu import PduType
 
 _BYTES_PER_METRIC: Final = 1500
 """What a metric of a prepared fetch takes (reader, segment, parts), measured over the linux agent's metrics."""
-_VIEWS_OF_A_PLAN: Final = 64
 
+SLICE: Final = 128
+"""Metrics of an agent here that are answered in one go."""
 
 _NOTHING_GATHERED: Final[Mapping[int, Fetched]] = {}
 
@@ -46,14 +48,15 @@ class Leg:
 class PlanView:
     """A plan for one profile: the agents' requests and the layout of the reply.
 
-    ``processes`` are the legs that have to be waited for; without any, :meth:`answer` answers at once.
+    ``processes`` are the legs that have to be waited for; without any, :meth:`answer` answers at once. That takes a
+    while with more than ``SLICE`` metrics: :meth:`answer_in_turns` lets others have their turn between its slices.
     """
 
     def __init__(self, plan: FetchPlan, profile: Profile) -> None:
-        self.plan = plan
         self.legs = [
-            Leg(route, FetchRequest(tuple([plan.pmids[place] for place in places]), profile), places)
+            Leg(route, FetchRequest(tuple([plan.pmids[place] for place in slice_]), profile), slice_)
             for route, places in plan.shares
+            for slice_ in _slices(route, places)
         ]
         self.request_type = PduType.HIGHRES_FETCH if plan.highres else PduType.FETCH
         self.reply_type = PduType.HIGHRES_RESULT if plan.highres else PduType.RESULT
@@ -76,15 +79,35 @@ class PlanView:
         fetched = []
         shared = True
         for leg in self.legs:
-            route = leg.route
-            if isinstance(route, LocalRoute):
-                leg.request.moment = moment
-                each = route.fetch(leg.request, client)
-            else:
-                each = gathered[route.domain]
+            each = _fetched(leg, client, moment, gathered)
             fetched.append(each)
             shared = shared and each.shared
         return shared, self._layout.render(fetched, time.time_ns())
+
+    async def answer_in_turns(self, client: Client, gathered: Mapping[int, Fetched], turns: Turns) -> bytes:
+        """As :meth:`render`, in slices. Nobody else may use this view meanwhile."""
+        moment = object()
+        fetched = []
+        for leg in self.legs:
+            fetched.append(_fetched(leg, client, moment, gathered))
+            await turns.turn()
+        for _ in self._layout.lay_out(fetched):
+            await turns.turn()
+        return self._layout.render(fetched, time.time_ns())
+
+
+def _slices(route: Route, places: list[int]) -> list[list[int]]:
+    if isinstance(route, AgentKeeper):
+        return [places]
+    return [places[at : at + SLICE] for at in range(0, len(places), SLICE)]
+
+
+def _fetched(leg: Leg, client: Client, moment: object, gathered: Mapping[int, Fetched]) -> Fetched:
+    route = leg.route
+    if isinstance(route, LocalRoute):
+        leg.request.moment = moment
+        return route.fetch(leg.request, client)
+    return gathered[route.domain]
 
 
 class FetchPlan:
@@ -94,7 +117,7 @@ class FetchPlan:
         self.pmids = pmids
         self.highres = highres
         self.max_reply = max_reply
-        self._views: dict[Profile, PlanView] = {}
+        self.views: dict[Profile, PlanView] = {}
         shares: dict[int, tuple[Route, list[int]]] = {}
         for place, pmid in enumerate(pmids):
             route = router.route_of(pmid)
@@ -102,36 +125,46 @@ class FetchPlan:
                 shares.setdefault(route.domain, (route, []))[1].append(place)
         self.shares = list(shares.values())
 
-    def view(self, profile: Profile) -> PlanView:
-        """The plan under a profile."""
-        view = self._views.get(profile)
-        if view is None:
-            if len(self._views) >= _VIEWS_OF_A_PLAN:
-                self._views.clear()
-            view = self._views[profile] = PlanView(self, profile)
-        return view
+    @property
+    def held_bytes(self) -> int:
+        """The memory that the plan takes with all its views, about."""
+        return len(self.pmids) * len(self.views) * _BYTES_PER_METRIC
 
 
 class PlanCache:
-    """The plans of a router, the least recently used dropped when they take too much memory."""
+    """The plans of a router, the least recently used dropped when they take too much memory.
+
+    ``held_bytes`` is the memory that they take, about. Who keeps a view keeps it by a weak reference, or a client could
+    hold more memory than there is.
+    """
 
     def __init__(self, router: Router, max_reply: int, limit_bytes: int) -> None:
         self.router = router
         self._max_reply = max_reply
         self._limit = limit_bytes
-        self._held = 0
+        self.held_bytes = 0
         self._plans: OrderedDict[tuple[bytes, bool], FetchPlan] = OrderedDict()
 
-    def plan(self, key: bytes, highres: bool) -> FetchPlan:
-        """The plan of a list of pmids as a fetch PDU carries it: big-endian words, back to back."""
+    def view(self, key: bytes, highres: bool, profile: Profile) -> PlanView:
+        """The plan, under a profile, of a list of pmids as a fetch PDU has it: big-endian words, back to back."""
         plan = self._plans.get((key, highres))
-        if plan is not None:
+        if plan is None:
+            plan = FetchPlan(struct.unpack(f">{len(key) >> 2}I", key), highres, self.router, self._max_reply)
+            self._plans[key, highres] = plan
+        else:
             self._plans.move_to_end((key, highres))
-            return plan
-        plan = FetchPlan(struct.unpack(f">{len(key) >> 2}I", key), highres, self.router, self._max_reply)
-        self._plans[key, highres] = plan
-        self._held += len(plan.pmids) * _BYTES_PER_METRIC
-        while self._held > self._limit and len(self._plans) > 1:
+        view = plan.views.get(profile)
+        if view is None:
+            before = plan.held_bytes
+            view = plan.views[profile] = PlanView(plan, profile)
+            self.held_bytes += plan.held_bytes - before
+            self._make_room(plan, profile)
+        return view
+
+    def _make_room(self, newest: FetchPlan, profile: Profile) -> None:
+        while self.held_bytes > self._limit and len(self._plans) > 1:
             _, oldest = self._plans.popitem(last=False)
-            self._held -= len(oldest.pmids) * _BYTES_PER_METRIC
-        return plan
+            self.held_bytes -= oldest.held_bytes
+        if self.held_bytes > self._limit:
+            newest.views = {profile: newest.views[profile]}
+            self.held_bytes = newest.held_bytes

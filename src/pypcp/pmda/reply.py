@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pypcp.errors import NoAgent, TooBig
@@ -15,6 +15,9 @@ _HIGHRES: Final = struct.Struct(">12siqq")
 _CLASSIC: Final = struct.Struct(">12siii")
 
 NSEC_PER_SEC: Final = 1_000_000_000
+
+_STEP: Final = 1024
+"""Segments that are laid out in one step."""
 
 
 class ReplyLayout:
@@ -39,8 +42,8 @@ class ReplyLayout:
         """The reply PDU, stamped with ``time_ns``. ``TooBig`` when it would pass the limit."""
         layouts = [each.layout for each in fetched]
         if layouts != self._layouts or not self._parts:
-            self._lay_out(fetched)
-            self._layouts = layouts
+            for _ in self.lay_out(fetched):
+                pass
         parts = self._parts
         for position, segment in self._fills:
             parts[position] = segment.payload
@@ -54,46 +57,73 @@ class ReplyLayout:
         seconds, microseconds = divmod(time_ns // 1000, 1_000_000)
         return _CLASSIC.pack(self._head, seconds, microseconds, self._count)
 
-    def _lay_out(self, fetched: Sequence[Fetched]) -> None:
+    def lay_out(self, fetched: Sequence[Fetched]) -> Iterator[None]:
+        """What :meth:`render` does first where it must, in steps: between two of them something else may be done.
+
+        ``TooBig``. Nobody else may use this layout meanwhile.
+        """
         self._parts = []
-        segments: list[Segment] = [EmptySegment(pmid, NoAgent.code) for pmid in self._pmids]
-        for each, places in zip(fetched, self._places, strict=True):
-            for place, segment in zip(places, each.segments, strict=True):
-                segments[place] = segment
+        segments = self._in_place(fetched)
+        yield
         prologue = _HIGHRES.size if self._highres else _CLASSIC.size
         blocks_at = prologue + sum([segment.set_size for segment in segments])
         size = blocks_at + sum([segment.block_size for segment in segments])
         if size > self._max_reply:
             raise TooBig(f"{len(segments)} metrics make a reply of {size} bytes; the limit is {self._max_reply}")
         self._head = _HEAD.pack(size, PduType.HIGHRES_RESULT if self._highres else PduType.RESULT, 0)
-        self._parts, self._fills = _arrange(segments, blocks_at)
+        arrangement = _Arrangement(blocks_at)
+        for at in range(0, len(segments), _STEP):
+            yield
+            arrangement.add_sets(segments[at : at + _STEP])
+        yield
+        arrangement.add_blocks(segments)
+        self._parts, self._fills = arrangement.parts, arrangement.fills
+        self._layouts = [each.layout for each in fetched]
+
+    def _in_place(self, fetched: Sequence[Fetched]) -> list[Segment]:
+        found: list[Segment | None] = [None] * self._count
+        for each, places in zip(fetched, self._places, strict=True):
+            for place, segment in zip(places, each.segments, strict=True):
+                found[place] = segment
+        return [
+            EmptySegment(pmid, NoAgent.code) if segment is None else segment
+            for pmid, segment in zip(self._pmids, found, strict=True)
+        ]
 
 
-def _arrange(segments: Sequence[Segment], blocks_at: int) -> tuple[list[bytes], list[tuple[int, Segment]]]:
+class _Arrangement:
     """The parts of a reply: first the prologue's place, then stretches that stay and places to fill in."""
-    parts: list[bytes] = [b""]
-    fills: list[tuple[int, Segment]] = []
-    stays: list[bytes] = []
 
-    def fill(segment: Segment) -> None:
-        if stays:
-            parts.append(b"".join(stays))
-            stays.clear()
-        fills.append((len(parts), segment))
-        parts.append(b"")
+    def __init__(self, blocks_at: int) -> None:
+        self.parts: list[bytes] = [b""]
+        self.fills: list[tuple[int, Segment]] = []
+        self._stays: list[bytes] = []
+        self._word = blocks_at >> 2
 
-    first_word = blocks_at >> 2
-    for segment in segments:
-        if segment.block_size:
-            stays.append(segment.place(first_word))
-            first_word += segment.block_size >> 2
-        elif isinstance(segment, EmptySegment):
-            stays.append(segment.payload)
-        else:
-            fill(segment)
-    for segment in segments:
-        if segment.block_size:
-            fill(segment)
-    if stays:
-        parts.append(b"".join(stays))
-    return parts, fills
+    def add_sets(self, segments: Sequence[Segment]) -> None:
+        """The value sets, in order."""
+        for segment in segments:
+            if segment.block_size:
+                self._stays.append(segment.place(self._word))
+                self._word += segment.block_size >> 2
+            elif isinstance(segment, EmptySegment):
+                self._stays.append(segment.payload)
+            else:
+                self._fill(segment)
+
+    def add_blocks(self, segments: Sequence[Segment]) -> None:
+        """Then their value blocks, in the same order."""
+        for segment in segments:
+            if segment.block_size:
+                self._fill(segment)
+        self._stay()
+
+    def _fill(self, segment: Segment) -> None:
+        self._stay()
+        self.fills.append((len(self.parts), segment))
+        self.parts.append(b"")
+
+    def _stay(self) -> None:
+        if self._stays:
+            self.parts.append(b"".join(self._stays))
+            self._stays.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -19,15 +20,12 @@ from pypcp.wire.versions import Channel
 _DESC_SIZE: Final = 20
 _TYPES: Final[dict[int, ValueType]] = {type_.value: type_ for type_ in ValueType}
 _SEMANTICS: Final[dict[int, Semantics]] = {sem.value: sem for sem in Semantics}
-_NO_DESC: Final = (PM_ID_NULL, 0, 0, 0, 0)
+_DESC: Final = struct.Struct(">IiIiI")
+_NO_DESC: Final = _DESC.pack(PM_ID_NULL, 0, 0, 0, 0)
 
 
 def _write_desc(writer: Writer, desc: Desc) -> None:
-    writer.u32(desc.pmid)
-    writer.i32(desc.type)
-    writer.u32(desc.indom)
-    writer.i32(desc.sem)
-    writer.u32(desc.units.pack())
+    writer.bytes_(_DESC.pack(desc.pmid, desc.type, desc.indom, desc.sem, desc.units.pack()))
 
 
 def _read_desc(reader: Reader) -> Desc:
@@ -140,8 +138,7 @@ class Descs(Pdu):
         writer.i32(len(self.descs))
         for desc in self.descs:
             if desc is None:
-                for word in _NO_DESC:
-                    writer.u32(word)
+                writer.bytes_(_NO_DESC)
             else:
                 _write_desc(writer, desc)
 

@@ -1,0 +1,38 @@
+"""Turns: what takes long is done in slices, and in each round of the event loop one slice of all that wait is done.
+
+So whoever asks for much waits for others who ask for much, and a short request waits for one slice at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+
+class Turns:
+    """Who waits for a turn, first come first served."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Callable[[], None]] = deque()
+
+    def ask(self, slice_: Callable[[], None]) -> None:
+        """Have ``slice_`` called when its turn comes, in a later round of the loop."""
+        self._waiting.append(slice_)
+        if len(self._waiting) == 1:
+            asyncio.get_running_loop().call_soon(self._next)
+
+    def _next(self) -> None:
+        slice_ = self._waiting[0]
+        try:
+            slice_()
+        finally:
+            self._waiting.popleft()
+            if self._waiting:
+                asyncio.get_running_loop().call_soon(self._next)
+
+    async def turn(self) -> None:
+        """Wait for a turn; what follows, up to the next wait, is the slice."""
+        come = asyncio.get_running_loop().create_future()
+        self.ask(lambda: None if come.done() else come.set_result(None))
+        await come

@@ -17,7 +17,7 @@ MORE_AGENTS = {
     "xfs": StockAgent(f"11 pipe binary {PMDAS}/xfs/pmdaxfs -d 11", f"{PMNS}/root_xfs"),
     "kvm": StockAgent(f"95 pipe binary {PMDAS}/kvm/pmdakvm -d 95", f"{PMNS}/root_kvm"),
     "jbd2": StockAgent(f"122 pipe binary {PMDAS}/jbd2/pmdajbd2 -d 122", f"{PMNS}/root_jbd2"),
-    "mmv": StockAgent(f"70 pipe binary {PMDAS}/mmv/pmdammv -d 70", f"{PMNS}/root_mmv"),
+    "mmv": StockAgent(f"70 pipe binary {PMDAS}/mmv/pmdammv -d 70 -U root", f"{PMNS}/root_mmv"),
     "trivial.python": StockAgent(
         f"250 pipe binary {PYTHON} {PMDAS}/trivial/pmdatrivial.python", f"{PMDAS}/trivial/root"
     ),
@@ -39,6 +39,7 @@ def write_files(daemon: Daemon, agents: Sequence[str], more: str) -> tuple[Path,
     """The configuration and the name space of a daemon with these agents."""
     configuration, names = daemon.directory / "pmcd.conf", daemon.directory / "names"
     configuration.write_text("".join(line(name, daemon.directory) for name in agents) + more)
+    (daemon.directory / "tmp/mmv").mkdir(parents=True, exist_ok=True)
     sources = dict.fromkeys(AGENTS[name].names for name in agents)
     merged = stock("pmnsmerge", "-a", *sources, names)
     assert merged.returncode == 0, merged.stderr

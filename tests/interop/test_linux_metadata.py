@@ -16,14 +16,22 @@ from pypcp.model.profile import EVERYTHING
 from pypcp.pmda.agent import Agent
 
 SUBTREES = (
+    "hinv.cpu.online",
+    "hinv.hugepagesize",
+    "hinv.machine",
+    "hinv.map.cpu_node",
+    "hinv.map.cpu_num",
     "hinv.ncpu",
     "hinv.ndisk",
     "hinv.ninterface",
+    "hinv.nnode",
+    "hinv.node",
     "hinv.pagesize",
     "hinv.physmem",
     "kernel.all",
     "kernel.percpu",
     "kernel.uname",
+    "pmda.uname",
     "mem",
     "swap",
     "disk.dev",
@@ -32,7 +40,7 @@ SUBTREES = (
 )
 
 NOT_OURS = {
-    r"mem\.numa\.": "a later step: per NUMA node",
+    r"mem\.numa\.(util\.|max_bandwidth)": "a later step: per NUMA node",
     r"mem\.slab": "a later step: needs root, and its instances are many",
     r"disk\.dev\.((|r_|w_|d_|f_)await|(|r_|w_|d_)avg_(rqsz|qlen)|util)$": "derived by stock's clients",
 }
@@ -86,6 +94,7 @@ def test_names_that_stock_has_not_are_refused_as_stock_refuses_them() -> None:
 
 WITH_LABELS = (
     "kernel.percpu.cpu.user",
+    "mem.numa.alloc.hit",
     "kernel.percpu.interrupts",
     "kernel.percpu.softirqs",
     "kernel.all.interrupts.total",

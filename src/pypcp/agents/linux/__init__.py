@@ -15,6 +15,7 @@ from pypcp.agents.linux import (
     meminfo,
     netaddr,
     netdev,
+    numa,
     pressure,
     softirqs,
     stat,
@@ -36,6 +37,7 @@ BY_PROCESSOR: Final[tuple[Callable[[Agent, Files, Indom], None], ...]] = (
     stat.declare,
     interrupts.declare,
     softirqs.declare,
+    numa.declare,
 )
 """One for each source that tells something of each processor."""
 

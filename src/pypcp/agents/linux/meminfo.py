@@ -99,6 +99,8 @@ def declare(agent: Agent, files: Files) -> None:
     _declare_differences(cluster)
     _declare_swap(cluster)
     _declare_sizes(cluster)
+    huge = "Size of a huge page, unless another is asked for"
+    cluster.metric("hinv.hugepagesize", 59, ValueType.U32, _huge_page, sem=Semantics.DISCRETE, units=BYTE, help_=huge)
     page = "Size of a page of memory"
     constant = partial(agent.cluster(1).metric, sem=Semantics.DISCRETE)
     constant("hinv.pagesize", 11, ValueType.U32, lambda _: PAGE_BYTES, units=BYTE, help_=page)
@@ -110,6 +112,10 @@ def _value(key: bytes) -> Value:
 
 def _huge(key: bytes) -> Value:
     return lambda info: None if key not in info else info[key] * info.get(b"Hugepagesize", 0) * 1024
+
+
+def _huge_page(info: Meminfo) -> int | None:
+    return info[b"Hugepagesize"] * 1024 if b"Hugepagesize" in info else None
 
 
 def _less(total: bytes, *parts: bytes) -> Value:

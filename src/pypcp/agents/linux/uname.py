@@ -32,6 +32,9 @@ RELEASE_FILES: Final = (
 NODE_HELP: Final = """The host's name
 As the kernel knows it, which may or may not be fully qualified."""
 
+WHOLE_HELP: Final = """The system in a line: what uname(2) tells
+The kernel's name, the host's name, the kernel's release and build, the hardware."""
+
 
 def distribution(files: Files) -> str:
     """One line that names the distribution and its version; ``?`` if /etc has nothing to say."""
@@ -46,7 +49,7 @@ def distribution(files: Files) -> str:
 
 
 def declare(agent: Agent, files: Files) -> None:
-    """kernel.uname."""
+    """kernel.uname and pmda.uname."""
     constant = partial(agent.cluster(12).metric, type_=ValueType.STRING, sem=Semantics.DISCRETE)
     for name, item, file, help_ in FROM_KERNEL:
         constant(f"kernel.uname.{name}", item, read=_read_once(files, file), help_=help_)
@@ -57,8 +60,20 @@ def declare(agent: Agent, files: Files) -> None:
     node.metric(
         "kernel.uname.nodename", 4, ValueType.STRING, lambda name: name or None, sem=Semantics.DISCRETE, help_=NODE_HELP
     )
+    node.metric("pmda.uname", 5, ValueType.STRING, _whole_of(files), sem=Semantics.DISCRETE, help_=WHOLE_HELP)
     distro = cache(partial(distribution, files))
     constant("kernel.uname.distro", 7, read=lambda _: distro(), help_="The distribution and its version")
+
+
+def _whole_of(files: Files) -> Callable[[str], str | None]:
+    release, version, sysname = (_read_once(files, file) for _, _, file, _ in FROM_KERNEL)
+
+    def read(node: str) -> str | None:
+        words = [sysname(None), node, release(None), version(None), os.uname().machine]
+        known = [word for word in words if word]
+        return " ".join(known) if len(known) == len(words) else None
+
+    return read
 
 
 def _read_once(files: Files, file: str) -> Callable[[object], str | None]:

@@ -1,5 +1,6 @@
 """What the linux agent makes of the recorded systems: exact values."""
 
+import os
 import struct
 from pathlib import Path
 
@@ -64,6 +65,15 @@ OLD: dict[str, Answer] = {
     "kernel.all.nusers": 0,
     "kernel.uname.release": "4.14.336",
     "kernel.uname.nodename": "old-host",
+    "pmda.uname": f"Linux old-host 4.14.336 #1 SMP Wed Jan 10 12:00:00 UTC 2024 {os.uname().machine}",
+    "hinv.nnode": 2,
+    "hinv.node.online": {"node0": 1, "node1": 1},
+    "hinv.map.cpu_num": {"cpu0": 0, "cpu1": 1},
+    "hinv.map.cpu_node": {"cpu0": 0, "cpu1": 1},
+    "hinv.cpu.online": {"cpu0": 1, "cpu1": 1},
+    "hinv.hugepagesize": 2097152,
+    "mem.numa.alloc.hit": {"node0": 1001, "node1": 2001},
+    "mem.numa.alloc.other_node": {"node0": 56, "node1": 57},
     "kernel.uname.distro": "CentOS Linux release 7.9.2009 (AltArch)",
     "mem.physmem": 16336980,
     "mem.util.used": 15233664,
@@ -139,6 +149,9 @@ OLD: dict[str, Answer] = {
 }
 
 OLDEST: dict[str, Answer] = {
+    "pmda.uname": None,
+    "hinv.nnode": 1,
+    "mem.numa.alloc.hit": None,
     "kernel.all.cpu.guest": 420,
     "kernel.all.cpu.guest_nice": 0,
     "mem.util.highTotal": 1185824,

@@ -1,6 +1,7 @@
 # make          everything that has to be green before a commit: lint, types, import contracts, tests
 # make up       set up and run the collector in the foreground; options in ARGS, e.g. ARGS="--port 44399"
 # make test     the tests; options for pytest in ARGS, e.g. ARGS="-k fetch -x"
+# make engines  as root: the tests with real container engines (Debian packages: tests/containers/engines.py)
 # make format   rewrite the sources the way `make lint` wants them
 # make bench    the daemon beside stock's (needs stock PCP, see bench/README.md); options in ARGS
 # make lock     write requirements/*.txt anew from requirements/*.in; ARGS="--upgrade" takes newer versions
@@ -16,7 +17,7 @@ PIP := env -u PIP_TARGET -u PIP_PREFIX -u PYTHONPATH PIP_USER=0 PIP_REQUIRE_VIRT
 COMPILE := CUSTOM_COMPILE_COMMAND="make lock" ../$(BIN)/pip-compile --quiet --allow-unsafe --generate-hashes \
            --strip-extras --no-emit-find-links --no-emit-index-url --no-emit-trusted-host
 
-.PHONY: check up test lint format types imports bench lock clean
+.PHONY: check up test engines lint format types imports bench lock clean
 .DEFAULT_GOAL := check
 .NOTPARALLEL:
 
@@ -27,6 +28,9 @@ up: .venv/.run
 
 test: .venv/.dev
 	@$(BIN)/python -m pytest $(ARGS)
+
+engines: .venv/.dev
+	@PYPCP_REQUIRE_PEERS=1 $(BIN)/python -m pytest -m engines $(ARGS)
 
 lint: .venv/.dev
 	$(BIN)/ruff format --check .

@@ -13,7 +13,7 @@ from containers.served import Helper, until
 from pypcp.errors import ContainerNotFound, OsError, PcpError
 from pypcp.pmda.rootclient import RootClient
 
-pytestmark = [pytest.mark.interop, pytest.mark.slow]
+pytestmark = [pytest.mark.engines, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module", params=sorted(ENGINES))

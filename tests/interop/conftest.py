@@ -8,11 +8,14 @@ import pytest
 from peers import Daemon, OurDaemon, StockPmcd
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in this folder needs a real peer."""
+    """Everything in this folder needs stock PCP, and what asks for the fixture lxc a container engine too."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.interop)
+            if "lxc" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.engines)
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,10 @@
 """The attacks that work on stock's pmdaroot, tried on ours as the attacker: another account, without capabilities.
 
-What needs no second account is in tests/unit/root/test_helper.py: any command (P1, P2), signals to strangers (P3), lengths
-that lie (P6, P7), split and glued requests (P10), forged log lines (P12), lost statuses (P13, P14), what a child
-inherits (P15), programs that are not there (P17).
+What needs no second account is in tests/unit/root/test_helper.py: any command (P1, P2), signals to strangers (P3),
+lengths that lie (P6, P7), split and glued requests (P10), forged log lines (P12), lost statuses (P13, P14), what a
+child inherits (P15), programs that are not there (P17).
 """
 
-import ctypes
 import os
 import pwd
 import resource
@@ -149,7 +148,8 @@ def test_p3_the_number_of_an_ended_child_belongs_to_nobody(helper: Helper) -> No
 def test_p5_the_workers_memory_and_descriptors_are_closed_to_their_own_account(helper: Helper) -> None:
     for pid in helper.workers.values():
         for name in ("mem", "fd/0", "environ", "ns/uts"):
-            code = f"import os; os.setresgid(65534,65534,65534); os.setresuid(65534,65534,65534); open('/proc/{pid}/{name}')"
+            nobody = "import os; os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)"
+            code = f"{nobody}; open('/proc/{pid}/{name}')"
             done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True)
             assert "PermissionError" in done.stderr, (name, done.stderr)
 
@@ -199,23 +199,17 @@ def test_the_open_files_of_each_process_are_few_and_known(helper: Helper) -> Non
             found[target] = found.get(target, 0) + 1
         return found
 
-    log = str(helper.folder / "log")
-    reader, resolver, starter = (
-        kinds(pid) for pid in (helper.workers["reader"], helper.workers["resolver"], helper.starter)
-    )
-    assert set(reader) == {"/dev/null", log, "socket", "uts"} or set(reader) == {
-        "/dev/null",
-        log,
-        "socket",
-        "/proc/1/ns/uts",
-    }
-    assert set(resolver) - {"anon_inode", "pidfd"} - {path for path in resolver if path.startswith("/proc/")} == {
-        "/dev/null",
-        log,
-        "socket",
-        "pipe",
-    }
-    assert str(helper.audit) not in {**reader, **resolver}
+    log, workers = str(helper.folder / "log"), helper.workers
+    reader, starter = kinds(workers["reader"]), kinds(helper.starter)
+    assert set(reader) - {"uts", "/proc/1/ns/uts"} == {"/dev/null", log, "socket"}
+    assert sum(reader.values()) == 5  # nothing for 0 and 1, the log, the resolver, the way home
+
+    def own() -> set[str]:
+        """What the resolver keeps open; the processes of containers that this machine may have are not counted."""
+        return {path for path in kinds(workers["resolver"]) if not path.startswith("/proc/") and path != "pidfd"}
+
+    until(lambda: own() == {"/dev/null", log, "socket", "pipe", "anon_inode"}, "nothing else to be open")
+    assert str(helper.audit) not in reader
     assert str(helper.audit) in starter
 
 
@@ -263,7 +257,7 @@ def test_without_descriptors_clients_are_shed_and_the_helper_lives(helper: Helpe
     try:
         for connection in waiting:
             connection.connect(str(helper.socket))
-        until(lambda: any("client-shed" in line for line in helper.record), "somebody to be shed")
+        until(lambda: any("shed" in line or "Too many" in line for line in helper.record), "one to be shed")
     finally:
         for connection in waiting:
             connection.close()
@@ -333,8 +327,6 @@ def test_agents_of_a_dead_daemon_are_ended(tmp_path: Path) -> None:
 
 def test_a_sandbox_that_cannot_be_had_is_a_refusal_where_it_is_required(tmp_path: Path) -> None:
     """A seccomp filter above ours takes Landlock away, as an old kernel would."""
-    libc = ctypes.CDLL(None)
-    assert libc is not None
     without = Helper(tmp_path, "--require-sandbox")
     code = (
         f"import sys; sys.path.insert(0, {PACKAGES!r})\n"

@@ -11,15 +11,17 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn, Protocol
 
 from pypcp.errors import RemoteProtocolError
 from pypcp.root.audit import AuditLog
-from pypcp.root.loop import HANGUP, READ, Loop
+from pypcp.root.loop import HANGUP, READ, WRITE, Loop
 from pypcp.wire.root import MAX_LINK_PACKET, Kind, LinkKind, LinkPacket, LookupReply, decode, decode_link, encode_link
 
 RELAY_LIMIT_S = 5.0
+STUCK_AFTER_S = 10.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S, _STABLE_AFTER_S = 0.05, 30.0, 10.0
 _NEW_GROUND, _CRASHED = 75, 70
 UNCONFINED = 78
@@ -52,9 +54,13 @@ class Workers:
         self._running: dict[str, _Worker] = {}
         self._delay_s = {"resolver": _FIRST_DELAY_S, "reader": _FIRST_DELAY_S}
         self._link: socket.socket | None = None
+        self._asking: socket.socket | None = None
+        """The end that a resolver is to have for a new reader; kept, since it may have to wait for its turn."""
         self._clients: dict[int, tuple[socket.socket, int]] = {}
         self._tickets = 0
         self._relayed: dict[int, Callable[[LookupReply | None], None]] = {}
+        self._outbox: deque[tuple[LinkPacket, int]] = deque()
+        self._stuck = loop.call_later(0, lambda: None)
         self._stopping = False
         self._give_up = give_up
         self.refused = False
@@ -68,7 +74,8 @@ class Workers:
             self._fork("resolver", lambda: self._bodies.resolver(theirs, asking))
         ours.setblocking(False)
         self._link = ours
-        self._loop.watch(ours.fileno(), READ, lambda _: self._receive())
+        self._outbox.clear()
+        self._loop.watch(ours.fileno(), READ, self._hear)
         for ticket, (client, uid) in list(self._clients.items()):
             self._send(LinkPacket(LinkKind.HANDOVER, ticket, uid.to_bytes(4, "little")), client.fileno())
 
@@ -107,28 +114,57 @@ class Workers:
 
         timer = self._loop.call_later(RELAY_LIMIT_S, lambda: settle(None))
         self._relayed[ticket] = settle
-        if not self._send(LinkPacket(LinkKind.RELAY, ticket, frame)):
-            settle(None)
+        if self._link is None:
+            return settle(None)
+        return self._send(LinkPacket(LinkKind.RELAY, ticket, frame))
 
     def _forget_client(self, ticket: int) -> None:
         client, _ = self._clients.pop(ticket)
-        self._loop.forget(client.fileno())
+        gone = client.fileno()
+        self._outbox = deque(item for item in self._outbox if item[1] != gone)  # before its number is another's
+        self._loop.forget(gone)
         client.close()
 
-    def _send(self, packet: LinkPacket, *descriptors: int) -> bool:
-        """A link that is full belongs to a resolver that does not work: it is ended, and its successor told anew."""
+    def _send(self, packet: LinkPacket, descriptor: int = -1) -> None:
+        """To the resolver, now or as soon as it has taken what came before."""
         if self._link is None:
-            return False
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, b"".join(fd.to_bytes(4, sys.byteorder) for fd in descriptors))]
-        try:
-            self._link.sendmsg([encode_link(packet)], rights if descriptors else [])
-        except BlockingIOError:
-            self._audit.record("resolver-stuck", clients=self.clients)
-            self._kill("resolver")
-            return False
-        except OSError:
-            return False  # it has just died, which its pidfd tells next
-        return True
+            return  # its successor is told about every client, and about no request: those are answered "try again"
+        self._outbox.append((packet, descriptor))
+        if len(self._outbox) == 1:
+            self._flush()
+
+    def _flush(self, _: int = 0) -> None:
+        while self._outbox and self._link is not None:
+            packet, descriptor = self._outbox[0]
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptor.to_bytes(4, sys.byteorder, signed=True))]
+            try:
+                self._link.sendmsg([encode_link(packet)], rights if descriptor >= 0 else [])
+            except BlockingIOError:
+                return self._wait_for_room()
+            except OSError:
+                return None  # it has just died, which its pidfd tells next
+            self._outbox.popleft()
+        self._stuck.cancel()
+        if self._link is not None:
+            self._loop.watch(self._link.fileno(), READ, self._hear)
+        return None
+
+    def _wait_for_room(self) -> None:
+        """A resolver that takes nothing for long does not work: its successor is told everything anew."""
+        assert self._link is not None
+        self._loop.watch(self._link.fileno(), READ | WRITE, self._hear)
+        self._stuck.cancel()
+        self._stuck = self._loop.call_later(STUCK_AFTER_S, self._give_up_on_resolver)
+
+    def _give_up_on_resolver(self) -> None:
+        self._audit.record("resolver-stuck", clients=self.clients)
+        self._kill("resolver")
+
+    def _hear(self, events: int) -> None:
+        if events & WRITE:
+            self._flush()
+        if events & ~WRITE and self._link is not None:
+            self._receive()
 
     def _receive(self) -> None:
         assert self._link is not None
@@ -166,6 +202,9 @@ class Workers:
             self._loop.forget(self._link.fileno())
             self._link.close()
             self._link = None
+        self._stuck.cancel()
+        self._outbox.clear()
+        self._asking = None
         for settle in list(self._relayed.values()):
             settle(None)
 
@@ -219,7 +258,7 @@ class Workers:
         if name == "resolver":
             self.start()
         elif "reader" not in self._running and self._link is not None:
-            asking, answering = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with asking, answering:
+            self._asking, answering = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with answering:
                 self._fork("reader", lambda: self._bodies.reader(answering))
-                self._send(LinkPacket(LinkKind.READER), asking.fileno())
+            self._send(LinkPacket(LinkKind.READER), self._asking.fileno())

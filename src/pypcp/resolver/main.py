@@ -52,7 +52,6 @@ def run(
     pipe: tuple[int, int] | None,
     memory: mmap.mmap,
     domain: int,
-    engine_sockets: tuple[str, ...],
     seal: Callable[[list[str]], str],
     note: Callable[..., None],
 ) -> None:

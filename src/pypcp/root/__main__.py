@@ -14,12 +14,16 @@ if _PACKAGES not in sys.path:
 def _start(argv: list[str]) -> int:
     from pypcp.root import ground
 
-    if os.geteuid() == 0 and "--trust-environment" not in argv:
+    if os.geteuid() == 0 and "--trust-environment" not in argv and argv[:1] != ["policy"]:
         try:
             ground.check_all(ground.own_ground())
         except ground.UntrustedGround as fault:
             print(f"pmdaroot: refuses to run as root from here:\n{fault}\n{_ADVICE}", file=sys.stderr)
             return 1
+    if argv[:1] == ["policy"]:
+        from pypcp.root.policy_report import main as report
+
+        return report(argv[1:])
     from pypcp.root.main import main
 
     return main(argv)

@@ -180,7 +180,6 @@ class Helper:
             pipe=(0, 1) if self.pipe else None,
             memory=self.conversation,
             domain=self.options.domain,
-            engine_sockets=self.policy.engine_sockets,
             seal=self.seal_resolver,
             note=self.audit.note,
         )

@@ -27,7 +27,6 @@ def parser() -> argparse.ArgumentParser:
     add("--agents-folder", metavar="DIR", help="where started agents stand and log (default: /var/log/pypcp/agents)")
     add("--require-sandbox", action="store_true", help="refuse to serve where a confinement cannot be had")
     add("--trust-environment", action="store_true", help="development: run although others could change this program")
-    add("--policy-command", choices=["check", "show", "explain"], help=argparse.SUPPRESS)
     add("--daemon-account", default="pcp", metavar="NAME", help="who the daemon given after -- runs as (%(default)s)")
     add(
         "daemon",

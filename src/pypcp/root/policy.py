@@ -7,7 +7,6 @@ containers. A policy file (TOML) can only be root's::
     agent-files = ["/etc/pcp/pmcd/pmcd.conf"]      # whose pipe and socket lines may be started
     control-unit = "pmcd.service"                  # a daemon that systemd started, beside our parent
     starts-per-minute = 20                         # of one agent
-    engine-sockets = []                            # sockets of engines that may be asked, e.g. "/run/docker.sock"
 
     [agents.linux]
     account = "root"                               # who it runs as
@@ -59,7 +58,6 @@ class Policy(NamedTuple):
     agent_files: tuple[str, ...] = (DEFAULT_AGENT_FILE,)
     control_unit: str = ""
     starts_per_minute: int = 20
-    engine_sockets: tuple[str, ...] = ()
     agents: Mapping[str, Rule] = MappingProxyType({})
     owner: int = 0
 
@@ -122,7 +120,6 @@ def load(path: str, owner: int = 0) -> Policy:
         agent_files=_texts(path, settings, "agent-files", (DEFAULT_AGENT_FILE,)),
         control_unit=_take(path, settings, "control-unit", str, ""),
         starts_per_minute=_take(path, settings, "starts-per-minute", int, 20),
-        engine_sockets=_texts(path, settings, "engine-sockets", ()),
         agents=rules,
         owner=owner,
     )

@@ -1,7 +1,7 @@
 """``pypcp pmdaroot``: privileged services for pmcd and its agents. See: pmdaroot(1).
 
-The helper is an interpreter of its own: isolated, without site packages, with nothing of ours but what it needs. So this
-command is replaced by that one.
+The helper is an interpreter of its own: isolated, without site packages, with nothing of ours but what it needs. So
+this command is replaced by that one.
 """
 
 from __future__ import annotations

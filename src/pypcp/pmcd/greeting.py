@@ -22,8 +22,9 @@ from pypcp.errors import (
 from pypcp.pmcd.sasl import Exchange
 from pypcp.pmcd.security import identify
 from pypcp.wire.attribute import Attribute, AttributeKey
-from pypcp.wire.handshake import Creds, Error
-from pypcp.wire.pdu import Feature
+from pypcp.wire.handshake import Challenge, Creds, Error
+from pypcp.wire.pdu import Feature, Pdu
+from pypcp.wire.session import ClientSession, Party, Phase
 
 if TYPE_CHECKING:
     from pypcp.pmcd.client_connection import ClientConnection
@@ -37,7 +38,6 @@ _FROM_CLIENT: Final = (
     | Feature.CONTAINER
     | Feature.CERT_REQD
 )
-_STEPS: Final = Feature.SECURE | Feature.AUTH | Feature.CREDS_REQD | Feature.CONTAINER
 CONTAINER_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,255}")
 """What may name a container; it goes into labels, log and the requests of agents."""
 
@@ -50,6 +50,10 @@ class Greeting:
         self._client = connection.client
         self._daemon = connection.daemon
         self._flags = Feature(creds.flags)
+        # Where credentials are all that is wanted, a UNIX socket has told them already and nothing more is said.
+        self._session = ClientSession(Party.PMCD, user_known=self._client.uid is not None)
+        self._session.sent(Challenge(features=self._daemon.features))
+        self._session.received(creds)
 
     def begin(self) -> Awaitable[None] | None:
         """Let the client in, or say what has still to be waited for; a ``PcpError`` keeps it out."""
@@ -61,7 +65,7 @@ class Greeting:
             raise OsError(-errno.EOPNOTSUPP, "compression")
         if self._daemon.features & Feature.CERT_REQD and not (flags & Feature.SECURE or self._connection.is_local):
             raise ClientCertificateRequired()
-        if flags & _STEPS:
+        if self._session.phase in _STEPS:
             return self._steps()
         self._let_in()
         return None
@@ -75,55 +79,65 @@ class Greeting:
         self._let_in()
 
     async def _take_steps(self) -> None:
-        flags = self._flags
-        # Where credentials are all that is wanted, the socket has told them already and nothing more is said.
-        known = bool(flags & Feature.CREDS_REQD) and self._client.uid is not None
-        if not known and flags & Feature.SECURE:
-            await self._secure()
-        if not known and flags & (Feature.AUTH | Feature.CREDS_REQD):
-            await self._authenticate()
-        if flags & Feature.CONTAINER:
-            await self._take_container()
+        while (step := _STEPS.get(self._session.phase)) is not None:
+            await step(self)
+
+    async def _promise_tls(self) -> None:
+        if self._daemon.security.context(local=self._connection.is_local) is None:
+            self._say(Error(NotConnected.code))
+            raise NotConnected("there is no TLS certificate")
+        self._say(Error(0))
 
     async def _secure(self) -> None:
-        acknowledged = bool(self._flags & Feature.SECURE_ACK)
         context = self._daemon.security.context(local=self._connection.is_local)
         if context is None:
-            if acknowledged:
-                self._connection.say(Error(NotConnected.code))
             raise NotConnected("there is no TLS certificate")
-        if acknowledged:
-            self._connection.say(Error(0))
         await self._connection.start_tls(context)
+        self._session.secured()
 
     async def _authenticate(self) -> None:
         security = self._daemon.security
         exchange = Exchange(security.accounts.current(), private=self._connection.is_private)
-        self._connection.say(Attribute(AttributeKey.SASL, exchange.mechanisms))
+        self._say(Attribute(AttributeKey.SASL, exchange.mechanisms))
         step: Callable[[bytes], bytes | None] = exchange.start
         while True:
-            response = await self._attribute(AttributeKey.SASL)
+            response = (await self._hear()).value
             async with security.hashing:
                 challenge = await asyncio.to_thread(step, response)
             if challenge is None:
                 break
-            self._connection.say(Attribute(AttributeKey.SASL, challenge))
+            self._say(Attribute(AttributeKey.SASL, challenge))
             step = exchange.step
+        self._session.authenticated()
         self._client.username = exchange.username
         self._client.uid, self._client.gid = identify(exchange.username or "")
 
     async def _take_container(self) -> None:
-        name = await self._attribute(AttributeKey.CONTAINER)
+        name = (await self._hear()).value
         if not CONTAINER_NAME.fullmatch(name.decode(errors="replace")):
             raise OsError(-errno.EINVAL, f"{name!r:.80} is no name of a container")
         self._client.container = name.decode()
 
-    async def _attribute(self, key: AttributeKey) -> bytes:
+    def _say(self, pdu: Pdu) -> None:
+        self._session.sent(pdu)
+        self._connection.say(pdu)
+
+    async def _hear(self) -> Attribute:
+        """The client's part of a step; the session refuses anything else than the attribute that it is."""
         pdu = await self._connection.next_pdu()
-        if not isinstance(pdu, Attribute) or pdu.key != key:
-            raise ProtocolError(f"{type(pdu).__name__} instead of the attribute {key.name}")
-        return pdu.value
+        self._session.received(pdu)
+        assert isinstance(pdu, Attribute)
+        return pdu
 
     def _let_in(self) -> None:
         """The account may still be kept out; else agents are told before the first request."""
         self._daemon.admit_account(self._connection)
+
+
+_STEPS: Final[dict[Phase, Callable[[Greeting], Awaitable[None]]]] = {
+    Phase.SECURE_ACK: Greeting._promise_tls,
+    Phase.TLS: Greeting._secure,
+    Phase.SASL_SERVER: Greeting._authenticate,
+    Phase.CONTAINER: Greeting._take_container,
+}
+"""What the daemon does in each phase of a handshake; which follows which is the session's to know."""

@@ -103,7 +103,8 @@ def _parser() -> argparse.ArgumentParser:
 def _sources(given: argparse.Namespace, paths: Paths) -> Sources:
     return Sources(
         configuration=given.config or paths.config_file("pmcd/pmcd.conf", "PCP_PMCDCONF_PATH"),
-        name_space=given.namespace or given.uniqnames or paths.name_space,
+        # Without stock's file the names are those of the agents here.
+        name_space=given.namespace or given.uniqnames or (paths.name_space if paths.name_space.exists() else None),
         include_dirs=(paths.name_space.parent,),
         unique_names=given.uniqnames is not None,
     )

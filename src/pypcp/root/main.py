@@ -17,6 +17,7 @@ from typing import Final, NoReturn
 from pypcp.root import confine, landlock, namespaces, seccomp
 from pypcp.root.audit import AuditLog, open_log
 from pypcp.root.configured import BadConfiguration
+from pypcp.root.daemon_keeper import LABEL, DaemonKeeper
 from pypcp.root.ground import UntrustedGround, check
 from pypcp.root.guard import Diary, Guard
 from pypcp.root.listener import Occupied, listen, passed_by_systemd
@@ -51,7 +52,7 @@ class Helper:
         self.pipe = not options.foreground and "LISTEN_FDS" not in os.environ and _is_pipe(0)
         self.policy = self._policy()
         self.household = Household(
-            account_ids(self.policy.lookup_accounts), parent_identity(), self.policy.control_unit, self.owner
+            account_ids(self._served_accounts()), parent_identity(), unit=self.policy.control_unit, owner=self.owner
         )
         self.conversation = mmap.mmap(-1, _CONVERSATION_BYTES)  # shared: it outlives each of the processes
         self.folder = self._agents_folder()
@@ -68,10 +69,15 @@ class Helper:
         policy = Policy(owner=self.owner)
         return policy._replace(agent_files=(configured,)) if configured else policy
 
+    def _served_accounts(self) -> tuple[str, ...]:
+        """Who may look up: the policy's accounts, and the daemon's own."""
+        own = (self.options.daemon_account,) if self.options.daemon else ()
+        return (*own, *self.policy.lookup_accounts)
+
     def _group(self) -> int:
-        """The group that may reach the socket: the first look-up account's."""
+        """The group that may reach the socket: the first served account's."""
         try:
-            return pwd.getpwnam(self.policy.lookup_accounts[0]).pw_gid
+            return pwd.getpwnam(self._served_accounts()[0]).pw_gid
         except (KeyError, IndexError):
             return 0 if self.owner == 0 else os.getegid()
 
@@ -102,18 +108,37 @@ class Helper:
         workers = Workers(loop, self.audit, self, loop.stop)
         monitor = Monitor(loop, self.listener, self.household, self.policy, starter, workers, self.audit)
         monitor.max_clients = min(monitor.max_clients, hard // 4)
+        keeper = self._keeper(loop, diary, monitor)
         for note in diary.children.values():
-            starter.adopt(note.pid, note.owner, note.label)
-        _hear_of_the_adopted(loop, diary, starter)
+            if note.label != LABEL:
+                starter.adopt(note.pid, note.owner, note.label)
+        _hear_of_the_adopted(loop, diary, starter, keeper)
         self._obey_signals(loop, monitor)
         if self.pipe:
             self._end_with_pipe(loop, monitor, starter)
         workers.start()
+        if keeper:
+            _start_or_adopt(keeper, diary)
         self.audit.note("serving", socket=self.options.socket, policy=self.policy.source)
         self.audit.note("loaded", process="starter", modules=frozenset(sys.modules))
         loop.run()
         workers.stop()
+        if keeper:
+            keeper.stop()
         return 1 if workers.refused else 0
+
+    def _keeper(self, loop: Loop, diary: Diary, monitor: Monitor) -> DaemonKeeper | None:
+        """Whoever keeps the daemon that was given after ``--``, if one was."""
+        if not self.options.daemon:
+            return None
+
+        def known(identity: int) -> None:
+            monitor.household = monitor.household._replace(child=identity)
+
+        account = self.options.daemon_account
+        keeper = DaemonKeeper(loop, self.audit, diary, self.options.daemon, account, known)
+        keeper.ended = lambda code: loop.stop()
+        return keeper
 
     def _obey_signals(self, loop: Loop, monitor: Monitor) -> None:
         wake, waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -132,11 +157,11 @@ class Helper:
 
     def _reload(self, monitor: Monitor) -> None:
         try:
-            monitor.policy = self._policy()
+            self.policy = monitor.policy = self._policy()
         except (UntrustedGround, BadConfiguration, OSError) as fault:
             self.audit.record("policy-kept", fault=str(fault))
         else:
-            accounts = account_ids(monitor.policy.lookup_accounts)
+            accounts = account_ids(self._served_accounts())
             monitor.household = monitor.household._replace(accounts=accounts, unit=monitor.policy.control_unit)
             self.audit.record("policy-loaded", source=monitor.policy.source)
 
@@ -200,14 +225,23 @@ class Helper:
         return ", ".join(in_force) or "nothing"
 
 
-def _hear_of_the_adopted(loop: Loop, diary: Diary, starter: Starter) -> None:
+def _start_or_adopt(keeper: DaemonKeeper, diary: Diary) -> None:
+    """The daemon of a predecessor goes on; else there is a new one."""
+    running = [note.pid for note in diary.children.values() if note.label == LABEL]
+    if running:
+        keeper.adopt(running[-1])
+    else:
+        keeper.start()
+
+
+def _hear_of_the_adopted(loop: Loop, diary: Diary, starter: Starter, keeper: DaemonKeeper | None) -> None:
     """Children of a predecessor are reaped by the guard, which tells us."""
 
     def hear(_: int) -> None:
         ended = diary.gone()
         if ended is None:
             loop.forget(diary.channel.fileno())
-        else:
+        elif not (keeper and keeper.gone(*ended)):
             starter.ended(*ended)
 
     loop.watch(diary.channel.fileno(), READ, hear)

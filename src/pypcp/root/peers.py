@@ -32,6 +32,8 @@ class Household(NamedTuple):
     accounts: frozenset[int]
     parent: int = 0
     """Identity of the process that started the helper, 0 for none."""
+    child: int = 0
+    """Identity of the daemon that the helper itself started, 0 for none."""
     unit: str = ""
     """The systemd unit whose main process may start agents."""
     owner: int = 0
@@ -116,14 +118,14 @@ def _peer_pidfd(connection: socket.socket, pid: int) -> int:
 
 def _judge(uid: int, pid: int, pidfd: int, household: Household) -> Peer:
     identity = identity_of(pid, pidfd)
-    parent = bool(household.parent) and identity == household.parent
+    family = identity in {household.parent, household.child} - {0}
     main = bool(household.unit) and _is_main_process(pid, household.unit)
     for space in ("user", "pid") if main else ("user", "pid", "mnt"):
         if not os.path.samestat(os.stat(f"/proc/{pid}/ns/{space}"), os.stat(f"/proc/self/ns/{space}")):
             raise Refused(f"uid {uid}, pid {pid} lives in another {space} name space")
     if _ended(pidfd):
         raise Refused(f"pid {pid} ended while it was looked at")
-    return Peer(uid, pid, identity, controls=parent or main)
+    return Peer(uid, pid, identity, controls=family or main)
 
 
 def _is_main_process(pid: int, unit: str) -> bool:

@@ -1,0 +1,109 @@
+"""A daemon beside the helper, under an account of its own: started, restarted, and given no way back to root."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import time
+from collections.abc import Callable, Sequence
+
+from pypcp.root.audit import AuditLog
+from pypcp.root.confine import no_new_privileges
+from pypcp.root.launch import Program, Stage, account_of, environment, execute
+from pypcp.root.loop import READ, Loop
+from pypcp.root.peers import identity_of
+from pypcp.root.starter import Diary
+
+LABEL = "(daemon)"
+"""What the guard knows it by; no agent can be called that."""
+_FIRST_DELAY_S, _LONGEST_DELAY_S, _STABLE_AFTER_S = 0.5, 30.0, 60.0
+
+
+class DaemonKeeper:
+    """Keeps one daemon running. ``known`` is told its identity: it is the one peer that may start agents."""
+
+    def __init__(
+        self, loop: Loop, audit: AuditLog, diary: Diary, argv: Sequence[str], account: str, known: Callable[[int], None]
+    ) -> None:
+        self._loop = loop
+        self._audit = audit
+        self._diary = diary
+        self._argv = tuple(argv)
+        self._account = account
+        self._known = known
+        self._pid = self._pidfd = 0
+        self._ready = -1
+        self._born = 0.0
+        self._delay_s = _FIRST_DELAY_S
+        self.ended: Callable[[int], None] = lambda code: None
+        """Called when the daemon ended because it wanted to, with its exit status."""
+
+    def start(self) -> None:
+        """Start it, as its account. ``KeyError`` where there is no such account."""
+        account = account_of(self._account)
+        null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        ready, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        pid = os.fork()
+        if pid == 0:
+            stage = Stage(null, 1, 2, "/", account)
+            no_new_privileges()
+            execute(Program(self._argv, self._argv[0], -1), stage, told, {**environment(), **_home(self._account)})
+        os.close(null)
+        os.close(told)
+        self._ready = ready
+        self._watch(pid)
+        self._diary.born(pid, 0, LABEL)
+        self._loop.watch(self._pidfd, READ, lambda _: self._reap())
+
+    def adopt(self, pid: int) -> None:
+        """Go on with the daemon that our predecessor started; the guard reaps it and :meth:`gone` is called."""
+        self._watch(pid)
+
+    def _watch(self, pid: int) -> None:
+        self._pid, self._pidfd, self._born = pid, os.pidfd_open(pid), time.monotonic()
+        self._known(identity_of(pid, self._pidfd))
+        self._audit.record("daemon-started", pid=pid, account=self._account)
+
+    def _reap(self) -> None:
+        pid, status = os.waitpid(self._pid, os.WNOHANG)
+        if pid:
+            self._diary.died(pid)
+            self.gone(pid, status)
+
+    def gone(self, pid: int, status: int) -> bool:
+        """The daemon ended: start it again, later and later, unless it wanted to end. False if it was another."""
+        if pid != self._pid:
+            return False
+        self._loop.forget(self._pidfd)
+        os.close(self._pidfd)
+        self._pid = self._pidfd = 0
+        code = os.waitstatus_to_exitcode(status)
+        self._audit.record("daemon-ended", pid=pid, status=code, fault=self._fault())
+        if 0 <= code < 70:
+            self.ended(code)
+            return True
+        stable = time.monotonic() - self._born > _STABLE_AFTER_S
+        self._delay_s = _FIRST_DELAY_S if stable else min(2 * self._delay_s, _LONGEST_DELAY_S)
+        self._loop.call_later(self._delay_s, self.start)
+        return True
+
+    def _fault(self) -> str:
+        """Why its program could not be executed, empty if it could."""
+        if self._ready < 0:
+            return ""
+        failure = os.read(self._ready, 1)
+        os.close(self._ready)
+        self._ready = -1
+        return os.strerror(failure[0]) if failure else ""
+
+    def stop(self) -> None:
+        """Ask it to end."""
+        if self._pidfd:
+            signal.pidfd_send_signal(self._pidfd, signal.SIGTERM)
+
+
+def _home(account: str) -> dict[str, str]:
+    """What a daemon wants to know about the account it runs as."""
+    entry = pwd.getpwnam(account)
+    return {"HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name}

@@ -122,12 +122,14 @@ class ClientConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client does not read: answer nothing more, and not for ever."""
         self._full = True
+        self.daemon.unread.hold(self, self._transport.get_write_buffer_size())
         self._steer_reading()
         self._limit_wait()
 
     def resume_writing(self) -> None:
         """The client reads again."""
         self._full = False
+        self.daemon.unread.release(self)
         self._limit_wait()
         self._take_turn()
 
@@ -138,6 +140,9 @@ class ClientConnection(asyncio.Protocol):
         if self._task is not None:
             # Not before it has begun: what it is to wait for would never be waited for.
             asyncio.get_running_loop().call_soon(self._task.cancel)
+        for profile in self._profiles.values():
+            self.daemon.profiles.swap(profile, None)
+        self._profiles.clear()
         self.daemon.forget(self)
 
     def drop(self, why: str) -> None:
@@ -292,6 +297,8 @@ class ClientConnection(asyncio.Protocol):
         except PcpError as error:
             self._send(self._refuse(error))
             return
+        if self.changes:  # told by the agents of this very fetch
+            reply = self._finish(reply)
         statistics.pdu_out[view.reply_type & 63] += 1
         self._transport.write(reply)
 
@@ -464,6 +471,7 @@ class ClientConnection(asyncio.Protocol):
             self.daemon.look_at_host_name()
         if pdu.context >= self.daemon.limits.contexts:
             raise OsError(-errno.EAGAIN, f"context {pdu.context}; the limit is {self.daemon.limits.contexts}")
+        self.daemon.profiles.swap(self._profiles.get(pdu.context), pdu.profile)
         self._profiles[pdu.context] = pdu.profile if pdu.profile != EVERYTHING else EVERYTHING
         self._memo.clear()
 

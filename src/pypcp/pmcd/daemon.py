@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 import time
@@ -10,10 +11,11 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from pypcp.errors import BadStore, PcpError, PermissionDenied
+from pypcp.errors import BadStore, OsError, PcpError, PermissionDenied
 from pypcp.ipc.configuration import ConfigurationError
 from pypcp.ipc.peercred import peer_credentials
 from pypcp.model.labels import LabelSet
+from pypcp.pmcd.acceptor import Acceptor
 from pypcp.pmcd.access import AccessRules
 from pypcp.pmcd.agent_keeper import AgentKeeper
 from pypcp.pmcd.agent_rows import AgentRow, agent_rows
@@ -24,6 +26,7 @@ from pypcp.pmcd.config import AgentSpec
 from pypcp.pmcd.context_labels import ContextLabels
 from pypcp.pmcd.gate import Gate, rules_of
 from pypcp.pmcd.greeting import CONTAINER_NAME
+from pypcp.pmcd.holdings import ProfileRoom, Unread
 from pypcp.pmcd.host_name import HostName
 from pypcp.pmcd.logfile import ClientRow, block, connected
 from pypcp.pmcd.options import Options
@@ -44,7 +47,6 @@ from pypcp.wire.versions import IpcTable
 
 log = logging.getLogger(__name__)
 
-_BACKLOG = 512
 _CHECK_S = 1.0
 _FEATURES = Feature.CONTAINER | Feature.LABELS | Feature.HIGHRES | Feature.DESCS
 
@@ -52,6 +54,14 @@ _FEATURES = Feature.CONTAINER | Feature.LABELS | Feature.HIGHRES | Feature.DESCS
 def _changes(started: Collection[AgentSpec], dropped: Collection[Route]) -> StateChange:
     added = StateChange.ADD_AGENT | StateChange.RESTART_AGENT if started else StateChange.NO_CHANGE
     return added | (StateChange.DROP_AGENT if dropped else StateChange.NO_CHANGE)
+
+
+def _peer_of(sock: socket.socket) -> tuple[str, int]:
+    try:
+        address, port = sock.getpeername()[:2]
+    except OSError as error:  # it is gone already
+        raise OsError(-(error.errno or errno.ENOTCONN), f"a client that is gone: {error}") from error
+    return address, port
 
 
 class Daemon:
@@ -94,6 +104,8 @@ class Daemon:
         self.plans: PlanCache
         self._moment: object = None
         self.channels = IpcTable()
+        self.unread = Unread(self.limits.unread_bytes)
+        self.profiles = ProfileRoom(self.limits.profile_instances)
         self.turns = Turns()
         self.long_work = asyncio.Lock()
         self._configuration = self.sources.read_configuration()
@@ -228,7 +240,7 @@ class Daemon:
             connection.peer = f"unix pid {peer.pid} uid {peer.uid}"
             connection.is_private = True
         else:
-            name = sock.getpeername()
+            name = _peer_of(sock)
             connection.address = name[0]
             connection.peer = f"{name[0]}:{name[1]}"
         connection.entered = self.gate.arrive(connection.address)
@@ -273,6 +285,8 @@ class Daemon:
             return
         client = connection.client
         self.gate.leave(connection.entered)
+        self.unread.release(connection)
+        self.channels.reset(connection.fd)
         told = [route.end_context(client) for route in self.router.routes.values()]
         self.clients.leave(client, [future for future in told if future is not None])
         log.debug("- %s was client %d", connection.peer, client.context)
@@ -316,21 +330,19 @@ class Daemon:
     async def serve(self, sockets: Sequence[socket.socket], ready: Callable[[], None], stop: asyncio.Event) -> None:
         """Serve clients on listening ``sockets`` until ``stop`` is set; ``ready`` is called when they can come."""
         loop = asyncio.get_running_loop()
-        servers: list[asyncio.Server] = []
+        acceptor: Acceptor | None = None
         reloading = loop.create_task(self._reload_when_told())
         try:
             await self.start_agents()
-            for sock in sockets:
-                create = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
-                servers.append(await create(lambda: ClientConnection(self), sock=sock, backlog=_BACKLOG))
+            acceptor = Acceptor(sockets, lambda: ClientConnection(self))
             self.listening = sockets
             self.running = True
             ready()
             await stop.wait()
         finally:
             reloading.cancel()
-            for server in servers:
-                server.close()
+            if acceptor is not None:
+                acceptor.close()
             for connection in self.clients:
                 connection.drop("the daemon stops")
             await self.stop_agents()

@@ -17,6 +17,7 @@ from typing import Final
 
 from pypcp.errors import OsError
 from pypcp.pmcd.agent_stream import AgentStream
+from pypcp.pmcd.descriptors import usual_limit_for
 
 _CONNECT_EVERY_S: Final = 0.05
 END_WITHIN_S: Final = 1.0
@@ -38,6 +39,7 @@ class AgentProcess:
         except OSError as error:
             raise OsError(-(error.errno or 5), f"cannot start {command[0]}: {error}") from error
         self.pid = self._process.pid
+        usual_limit_for(self.pid)
         self._pidfd = os.pidfd_open(self.pid)
         loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[int] = loop.create_future()

@@ -33,6 +33,10 @@ class Limits:
     """How long an agent may take for one answer before it is ended (pmcd -t)."""
     agent_soft_s: float = 1.0
     """How long a fetch that others take part in waits for one agent."""
+    unread_bytes: int = 256 << 20
+    """Unsent bytes for all clients together; above it the one with most of them is dropped."""
+    profile_instances: int = 1 << 20
+    """Instances listed in the long profiles of all clients together."""
     contexts: int = 64
     """Contexts of a client that may have a profile (pmcd -C)."""
     metrics: int = 32768

@@ -13,6 +13,7 @@ from pypcp.errors import BadArgument
 from pypcp.ipc.listeners import Listeners
 from pypcp.ipc.notify import Notifier
 from pypcp.pmcd.daemon import Daemon
+from pypcp.pmcd.descriptors import raise_limit
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ def run(daemon: Daemon, listeners: Listeners, loop: str, ready: Callable[[], Non
 
     SIGHUP reloads; systemd is told of the start, the end, and, where it watches, that the loop turns. See: pmcd(1)
     """
+    raise_limit()
     with asyncio.Runner(loop_factory=loop_factory(loop)) as runner:
         runner.run(_serve(daemon, listeners, ready))
 

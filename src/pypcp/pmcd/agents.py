@@ -16,7 +16,7 @@ from pypcp.pmcd.config import AgentSpec, DsoAgent, PipeAgent, SocketAgent
 from pypcp.pmcd.launch import connect, start_listening, start_piped
 from pypcp.pmcd.privileged import Helper
 from pypcp.pmcd.router import LocalRoute, Route
-from pypcp.pmcd.shipped import shipped_agent
+from pypcp.pmda.finding import SHIPPED, find_agent
 
 log = logging.getLogger(__name__)
 
@@ -66,15 +66,14 @@ class AgentMaker:
 
     def _in_process(self, spec: DsoAgent) -> Route:
         """Stock loads a shared object there; ours is the agent of that name, if it comes with pypcp."""
-        try:
-            agent = shipped_agent(spec.label, self._state)
-        except NoAgent:
+        if spec.label not in SHIPPED:
             raise NoAgent(
                 f"{spec.path} is a shared object for the C daemon; run the agent as a process (a pipe or socket line)"
-            ) from None
+            )
+        agent = find_agent(spec.label, state=self._state)
         if agent.domain != spec.domain:
             raise NoAgent(f"pypcp's own agent {spec.label} has the domain {agent.domain}, not {spec.domain}")
-        return LocalRoute(agent)
+        return LocalRoute(agent, self._owner.announce)
 
     def _starter(self, spec: PipeAgent | SocketAgent) -> Starter:
         # The helper is itself the agent of a line; who starts it cannot be it.

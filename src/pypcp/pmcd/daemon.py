@@ -116,7 +116,8 @@ class Daemon:
             needs_credentials=self.security.credentials_required,
         )
         self._static = self.sources.read_names()
-        self._own: dict[str, Route] = {each.name: LocalRoute(each) for each in (self_agent(self), *agents)}
+        here = (self_agent(self), *agents)
+        self._own: dict[str, Route] = {each.name: LocalRoute(each, self.announce) for each in here}
         self._maker = AgentMaker(self, self._own, state, directory, helper)
         self.configured: dict[AgentSpec, Route] = {}
         self._route()

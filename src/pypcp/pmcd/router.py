@@ -7,11 +7,11 @@ with it. Routes to agents that stay are carried over.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from pypcp.errors import AgentFenced, PcpError
-from pypcp.model.ids import PM_ID_NULL, Pmid
+from pypcp.model.ids import PM_ID_NULL, Pmid, dynamic_root
 from pypcp.pmda.interface import AgentInterface, Client, FetchRequest
 from pypcp.pmda.segments import EmptySegment, Fetched
 from pypcp.pmns.tree import Tree
@@ -46,10 +46,11 @@ class Route(Protocol):
 
 
 class LocalRoute:
-    """The way to an agent in this process, which answers at once."""
+    """The way to an agent in this process, which answers at once. ``announce`` takes its notices of change."""
 
-    def __init__(self, agent: AgentInterface) -> None:
+    def __init__(self, agent: AgentInterface, announce: Callable[[int], None] = lambda changes: None) -> None:
         self.agent = agent
+        self._announce = announce
         self.domain = agent.domain
         self.name = agent.name
         self.fenced = False
@@ -65,7 +66,10 @@ class LocalRoute:
         """The agent's answer, or the route's refusal for each of the metrics."""
         refusal = self.refusal
         if refusal is None:
-            return self.agent.fetch(request, client)
+            fetched = self.agent.fetch(request, client)
+            if fetched.changes:
+                self._announce(fetched.changes)
+            return fetched
         return Fetched([EmptySegment(pmid, refusal.code) for pmid in request.pmids])
 
     def attributes_changed(self, client: Client) -> None:
@@ -91,6 +95,7 @@ def merged_names(static: Tree, agents: Iterable[AgentInterface]) -> Tree:
     """A name space with the names of ``static``, and those of agents whose names it does not have.
 
     With no file at all every name comes from the agents; with stock's file the daemon's own agent still has its names.
+    Of a subtree that an agent changes as it runs only the root is taken: the agent is asked for what is below it.
     """
     names = Tree()
     known: set[str] = set()
@@ -98,7 +103,14 @@ def merged_names(static: Tree, agents: Iterable[AgentInterface]) -> Tree:
         names.insert(name, pmid)
         known.add(name)
     for agent in agents:
+        for root in agent.dynamic_roots:
+            if root not in known:
+                names.insert(root, dynamic_root(agent.domain))
         for name in agent.traverse(""):
-            if name not in known:
+            if name not in known and not _below(name, agent.dynamic_roots):
                 names.insert(name, Pmid(agent.lookup_name(name)))
     return names
+
+
+def _below(name: str, roots: Sequence[str]) -> bool:
+    return any(name == root or name.startswith(f"{root}.") for root in roots)

@@ -12,14 +12,16 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pypcp.errors import BadArgument
 from pypcp.pmda.agent import Agent
 from pypcp.pmda.declarations import FORCED_DOMAIN
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP: Final = "pypcp.agents"
 SHIPPED: Final = ("linux", "mmv", "sample", "simple", "trivial")
@@ -47,6 +49,8 @@ def find_agent(name_or_file: str, *, domain: int | None = None, state: Path | No
 
 def installed_agents() -> dict[str, str]:
     """The names of all agents that are installed, and where each is from."""
+    from importlib.metadata import entry_points  # slow to import, and seldom asked
+
     offered = {each.name: each.value for each in entry_points(group=GROUP)}
     return {**offered, **{name: f"pypcp.agents.{name}" for name in SHIPPED}}
 
@@ -61,6 +65,8 @@ def _forced(domain: int | None) -> Iterator[None]:
 
 
 def _entry_point(name: str) -> EntryPoint:
+    from importlib.metadata import entry_points
+
     for each in entry_points(group=GROUP, name=name):
         return each
     known = ", ".join(sorted(installed_agents()))

@@ -58,6 +58,11 @@ class AgentInterface(Protocol):
     name: str
     domain: int
 
+    @property
+    def dynamic_roots(self) -> Sequence[str]:
+        """Names below which metrics come and go while the agent runs."""
+        ...
+
     def fetch(self, request: FetchRequest, client: Client) -> Fetched:
         """One segment per metric asked for, in that order; a metric's failure is its segment. See: pmdaFetch(3)."""
         ...

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from pypcp import __version__
 from pypcp.errors import PcpError
@@ -16,7 +17,11 @@ from pypcp.ipc.paths import PMCD_SOCKET, Paths
 from pypcp.pmcd.daemon import Daemon
 from pypcp.pmcd.options import LOOPBACK, PMCD_PORT, Options, Places
 from pypcp.pmcd.running import LOOPS, run
-from pypcp.pmcd.shipped import SHIPPED, shipped_agent
+from pypcp.pmda.finding import find_agent
+from pypcp.pmda.interface import Client
+
+AGENTS: Final = ("linux", "mmv")
+"""What is collected without configuration: the host, and what applications publish."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -58,7 +63,7 @@ def _run(given: argparse.Namespace) -> None:
     )
     listeners = Listeners.open(addresses=options.addresses, ports=options.ports, unix_path=options.socket)
     with listeners:
-        agents = [shipped_agent(name, paths.state_dir / "instances") for name in SHIPPED]
+        agents = [find_agent(name, state=paths.state_dir / "instances") for name in AGENTS]
         daemon = Daemon(options, agents)
         run(daemon, listeners, given.loop, lambda: print(banner(daemon, listeners), flush=True))
 
@@ -67,22 +72,18 @@ def banner(daemon: Daemon, listeners: Listeners) -> str:
     """What runs, where, what is reduced, and what to try next."""
     socket_path = daemon.options.socket
     port = listeners.ports[0]
-    agents = [f"{route.name} {_names_of(daemon, route.domain)}" for route in daemon.router.routes.values()]
+    counts = {route.name: len(route.seen_by(Client()).traverse("")) for route in daemon.router.routes.values()}
     lines = [
         f"pypcp {__version__}: collecting as {_user()}, process {os.getpid()}",
         f"  listening on  {', '.join(_where(daemon, listeners))}",
         *[f"  skipped       {skipped}" for skipped in listeners.skipped],
-        f"  metrics       {len(daemon.router.names)} ({', '.join(agents)})",
+        f"  metrics       {sum(counts.values())} ({', '.join(f'{name} {count}' for name, count in counts.items())})",
         *_reduced(),
         f"  try           pminfo -h localhost:{port} -f kernel.all.load",
         f"                pmrep -h unix:{socket_path} -t 1 kernel.all.cpu.user mem.util.free",
         "  stop          Ctrl-C",
     ]
     return "\n".join(lines)
-
-
-def _names_of(daemon: Daemon, domain: int) -> int:
-    return sum([pmid.domain == domain for _, pmid in daemon.router.names.traverse()])
 
 
 def _where(daemon: Daemon, listeners: Listeners) -> list[str]:

@@ -65,6 +65,7 @@ class Dispatcher:
         self._profile_key = b""
         self._fetches: OrderedDict[tuple[bytes, bytes], _Prepared] = OrderedDict()
         self._held_bytes = 0
+        self._indoms: dict[int, tuple[tuple[int, ...], tuple[str, ...], bytes]] = {}
 
     def answer(self, frame: bytes) -> bytes:
         """The reply to a whole frame; empty for what has none. Never raises, whatever the frame holds."""
@@ -93,6 +94,8 @@ class Dispatcher:
             return b""
         pdu = decode(frame)
         reply = handler(self, pdu, self._client(pdu.sender))
+        if isinstance(reply, bytes):
+            return reply
         return b"" if reply is None else encode(reply)
 
     def _client(self, slot: int) -> Client:
@@ -142,14 +145,24 @@ class Dispatcher:
     def _desc(self, pdu: DescRequest, client: Client) -> Pdu:
         return DescReply(self.agent.desc(pdu.pmid))
 
-    def _instance(self, pdu: InstanceRequest, client: Client) -> Pdu:
+    def _instance(self, pdu: InstanceRequest, client: Client) -> Pdu | bytes:
         if pdu.instance == -1 and not pdu.name:
-            return InstanceReply(pdu.indom, *self.agent.instances(pdu.indom))
+            return self._all_instances(pdu.indom)
         if pdu.instance != -1 and pdu.name:
             raise UnknownInstance("asked for by id and by name at once")
         if pdu.name:
             return InstanceReply(pdu.indom, [self.agent.instance_id(pdu.indom, pdu.name)], [])
         return InstanceReply(pdu.indom, [], [self.agent.instance_name(pdu.indom, pdu.instance)])
+
+    def _all_instances(self, indom: int) -> bytes:
+        """The whole domain; as long as the agent gives the same tuples the reply is the same, too."""
+        ids, names = self.agent.instances(indom)
+        if not (isinstance(ids, tuple) and isinstance(names, tuple)):
+            return encode(InstanceReply(indom, ids, names))
+        known = self._indoms.get(indom)
+        if known is None or known[0] is not ids or known[1] is not names:
+            known = self._indoms[indom] = (ids, names, encode(InstanceReply(indom, ids, names)))
+        return known[2]
 
     def _text(self, pdu: TextRequest, client: Client) -> Pdu:
         return TextReply(pdu.ident, self.agent.text(pdu.ident, pdu.kind))  # type: ignore[arg-type]
@@ -206,7 +219,7 @@ _NUMBER_ATTRIBUTES: Final[dict[int, str]] = {
     AttributeKey.PROCESSID: "pid",
 }
 
-_Handler = Callable[[Dispatcher, Any, Client], "Pdu | None"]
+_Handler = Callable[[Dispatcher, Any, Client], "Pdu | bytes | None"]
 
 _HANDLERS: Final[dict[int, _Handler]] = {
     PduType.DESC_REQ: Dispatcher._desc,

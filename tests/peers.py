@@ -243,6 +243,7 @@ class StockPmcd(Daemon):
 
     def __init__(self, agents: Iterable[str] = ("pmcd", "linux"), *options: object, configuration: str = "") -> None:
         require(os.access(STOCK_PMCD, os.X_OK), "stock's pmcd (Debian package pcp)")
+        require(Path(PMNS, "stdpmid").exists(), f"stock's name space: start its pmcd once, or run {PMNS}/Rebuild -u")
         super().__init__()
         self.agents = tuple(agents)
         self.options = tuple(map(str, options))

@@ -43,10 +43,19 @@ class EngineTask:
         self._due: list[float] = [0.0]
         self._busy_since: float | None = None
         self._live: dict[Key, LiveProcess] = {}
+        self._stopped = False
 
-    def start(self) -> None:
-        """Begin with a scan; the thread ends with the process."""
-        threading.Thread(target=self._run, name=self.engine.name[:15], daemon=True).start()
+    def start(self) -> threading.Thread:
+        """Begin with a scan; the thread ends with the process, or after :meth:`stop`."""
+        thread = threading.Thread(target=self._run, name=self.engine.name[:15], daemon=True)
+        thread.start()
+        return thread
+
+    def stop(self) -> None:
+        """Scan no more."""
+        with self._wanted:
+            self._stopped = True
+            self._wanted.notify()
 
     def look_again(self) -> None:
         """Something changed. Returns at once."""
@@ -61,8 +70,10 @@ class EngineTask:
         return since is not None and time.monotonic() - since > LATE_AFTER_S
 
     def _run(self) -> None:
-        while True:
+        while not self._stopped:
             self._wait()
+            if self._stopped:
+                return
             self._busy_since = time.monotonic()
             findings = self._scan()
             self._busy_since = None
@@ -71,8 +82,9 @@ class EngineTask:
     def _wait(self) -> None:
         end = time.monotonic() + FULL_SCAN_EVERY_S
         with self._wanted:
-            while (now := time.monotonic()) < (due := min([*self._due, end])):
+            while not self._stopped and (now := time.monotonic()) < (due := min([*self._due, end])):
                 self._wanted.wait(due - now)
+            now = time.monotonic()
             self._due = [moment for moment in self._due if moment > now]
 
     def _scan(self) -> Findings:

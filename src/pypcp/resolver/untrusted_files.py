@@ -11,6 +11,9 @@ import stat
 from collections.abc import Iterator
 from typing import Any
 
+ROOT = 0
+"""Whose files are believed everywhere."""
+
 MAX_STATE_BYTES = 4 << 20
 MAX_LIST_BYTES = 16 << 20
 MAX_ENTRIES = 20_000
@@ -48,7 +51,9 @@ class Folder:
             for folder in folders:
                 here = os.open(folder, _FLAGS | os.O_DIRECTORY, dir_fd=here)
                 opened.append(here)
-            return self._read(os.open(name, _FLAGS, dir_fd=here), limit)
+            here = os.open(name, _FLAGS, dir_fd=here)
+            opened.append(here)
+            return self._read(here, limit)
         except OSError:
             return None
         finally:
@@ -56,12 +61,13 @@ class Folder:
                 os.close(fd)
 
     def _read(self, fd: int, limit: int) -> bytes | None:
-        with open(fd, "rb", buffering=0) as file:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode) or status.st_uid not in (0, self.owner) or status.st_size > limit:
-                return None
-            raw = file.read(limit + 1)
-            return raw if raw is not None and len(raw) <= limit else None
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid not in (ROOT, self.owner) or status.st_size > limit:
+            return None
+        parts = []
+        while (part := os.read(fd, limit + 1)) and (limit := limit - len(part)) >= 0:
+            parts.append(part)
+        return b"".join(parts) if limit >= 0 else None
 
     def read_json(self, relative: str, limit: int = MAX_STATE_BYTES) -> Any:
         """The value of a JSON file; None where it is missing, too large, too deep, half written or no JSON."""

@@ -47,6 +47,7 @@ class Indom:
         self.ids: tuple[int, ...] = ()
         self.generation = 0
         self.source: Callable[[], None] | None = None
+        self.has_members = members is not None
         self._members = members
         self._label_instance = label_instance
         self._labels_made: tuple[int, dict[int, LabelSet]] = (-1, {})

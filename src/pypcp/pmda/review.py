@@ -101,8 +101,9 @@ def _no_number(metric: Metric, agent: Agent) -> _Remarks:
 
 def _family(metric: Metric, agent: Agent) -> _Remarks:
     source = metric.cluster
-    if metric.indom is not None and metric.indom.source is None and not metric.indom.names:
-        yield True, f"instance domain {metric.indom.id} is empty and nothing fills it: fixed=, members= or replace()"
+    indom = metric.indom
+    if indom is not None and not indom.names and not indom.is_fixed and not indom.has_members:
+        yield True, f"instance domain {indom.id} is empty and nothing fills it: fixed=, members= or replace()"
     if isinstance(source, BackgroundCluster) and source.keep < source.every:
         yield True, f"read every {source.every:g} s but kept for {source.keep:g} s: most of the time it has no values"
 

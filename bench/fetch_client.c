@@ -2,11 +2,13 @@
  * A client that only fetches: N processes, each with a context of its own, fetch the same metrics as fast as they are
  * answered, and the time of every single fetch is kept. It prints one line of JSON.
  *
- *   fetch_client [-h HOST] [-c CLIENTS] [-s SECONDS] [-w WARMUP_FETCHES] [-e] METRIC...
+ *   fetch_client [-h HOST] [-c CLIENTS] [-s SECONDS] [-w WARMUP_FETCHES] [-p PERIOD_MS] [-e] METRIC...
  *   fetch_client -r [-s SECONDS] FILE...
  *
  * -e accepts metrics that are answered by an error; without it one such metric ends the run, since an error is cheaper
- * than a value. -r measures the floor instead: the files are kept open and read with pread, nothing else is done.
+ * than a value. -p fetches at fixed times instead of one after the other, and counts from the moment at which a fetch
+ * was due: who had to wait behind a late one is late too. -r measures the floor instead: the files are kept open and
+ * read with pread, nothing else is done.
  */
 #include <pcp/pmapi.h>
 
@@ -21,14 +23,15 @@ enum { MAX_SAMPLES = 1 << 18, MAX_ITEMS = 4096, MAX_FILE = 1 << 20 };
 
 struct client {              /* in memory that parent and clients share; pages are taken as they are touched */
     unsigned count;
+    unsigned errors;         /* metrics without a value */
     double seconds, cpu;
-    unsigned latency_ns[MAX_SAMPLES];
+    unsigned long latency_ns[MAX_SAMPLES];
 };
 
 static struct {
     const char *host;
     int clients, warmup, accept_errors, read_files, items;
-    double seconds;
+    double seconds, period;
     const char **item;
 } option = { .host = "localhost", .clients = 1, .warmup = 50, .seconds = 1.0 };
 
@@ -75,14 +78,19 @@ static void prepare(void)
     check(pmLookupName(option.items, option.item, pmids), "pmLookupName");
 }
 
-static void fetch(int verify)
+static unsigned fetch(int verify)
 {
     pmResult *result;
+    unsigned errors = 0;
     check(pmFetch(option.items, pmids, &result), "pmFetch");
-    for (int i = 0; verify && i < option.items; i++)
-        if (result->vset[i]->numval < 0)
-            fail(option.item[i], pmErrStr(result->vset[i]->numval));
+    for (int i = 0; i < option.items; i++)
+        if (result->vset[i]->numval < 0) {
+            errors++;
+            if (verify)
+                fail(option.item[i], pmErrStr(result->vset[i]->numval));
+        }
     pmFreeResult(result);
+    return errors;
 }
 
 static void read_files(void)
@@ -92,12 +100,23 @@ static void read_files(void)
             fail(option.item[i], "cannot be read");
 }
 
-static void once(int verify)
+static unsigned once(int verify)
 {
-    if (option.read_files)
-        read_files();
-    else
-        fetch(verify);
+    if (!option.read_files)
+        return fetch(verify);
+    read_files();
+    return 0;
+}
+
+/* The moment from which the next fetch is counted: with a period it is waited for, unless it has passed already. */
+static double next_start(double last, double ended)
+{
+    double due = last + option.period, wait = due - now();
+    if (option.period == 0)
+        return ended;
+    if (wait > 0)
+        nanosleep(&(struct timespec){ .tv_sec = wait, .tv_nsec = (wait - (time_t)wait) * 1e9 }, NULL);
+    return due;
 }
 
 /* Every client reports that it is ready, then waits for its byte from the parent: all begin together. */
@@ -111,10 +130,10 @@ static void run_client(struct client *client, int ready)
         exit(1);
     double begin = now(), before = begin, after = begin, cpu_before = cpu();
     while (after < begin + option.seconds && client->count < MAX_SAMPLES) {
-        once(0);
+        client->errors += once(0);
         after = now();
-        client->latency_ns[client->count++] = (unsigned)((after - before) * 1e9);
-        before = after;
+        client->latency_ns[client->count++] = (unsigned long)((after - before) * 1e9);
+        before = next_start(before, after);
     }
     client->seconds = after - begin;
     client->cpu = cpu() - cpu_before;
@@ -148,38 +167,40 @@ static void go(void)
 
 static int by_size(const void *a, const void *b)
 {
-    unsigned x = *(const unsigned *)a, y = *(const unsigned *)b;
+    unsigned long x = *(const unsigned long *)a, y = *(const unsigned long *)b;
     return (x > y) - (x < y);
 }
 
 static void report(const struct client *clients)
 {
-    size_t total = 0, at = 0;
+    size_t total = 0, at = 0, errors = 0;
     double rate = 0, cpu_used = 0;
     for (int i = 0; i < option.clients; i++) {
         total += clients[i].count;
         rate += clients[i].count / clients[i].seconds;
         cpu_used += clients[i].cpu;
+        errors += clients[i].errors;
     }
-    unsigned *all = malloc(total * sizeof *all);
+    unsigned long *all = malloc(total * sizeof *all);
     for (int i = 0; i < option.clients; i++)
         for (unsigned j = 0; j < clients[i].count; j++)
             all[at++] = clients[i].latency_ns[j];
     qsort(all, total, sizeof *all, by_size);
     printf("{\"fetches\": %zu, \"rate\": %.1f, \"p50_us\": %.2f, \"p99_us\": %.2f, \"max_us\": %.2f, "
-           "\"client_cpu_us\": %.2f}\n", total, rate, all[total / 2] / 1e3, all[total * 99 / 100] / 1e3,
-           all[total - 1] / 1e3, cpu_used / total * 1e6);
+           "\"client_cpu_us\": %.2f, \"errors\": %zu}\n", total, rate, all[total / 2] / 1e3, all[total * 99 / 100] / 1e3,
+           all[total - 1] / 1e3, cpu_used / total * 1e6, errors);
     free(all);
 }
 
 static void read_options(int argc, char **argv)
 {
-    for (int letter; (letter = getopt(argc, argv, "h:c:s:w:er")) != -1;)
+    for (int letter; (letter = getopt(argc, argv, "h:c:s:w:p:er")) != -1;)
         switch (letter) {
         case 'h': option.host = optarg; break;
         case 'c': option.clients = atoi(optarg); break;
         case 's': option.seconds = atof(optarg); break;
         case 'w': option.warmup = atoi(optarg); break;
+        case 'p': option.period = atof(optarg) / 1e3; break;
         case 'e': option.accept_errors = 1; break;
         case 'r': option.read_files = 1; break;
         default: exit(2);
@@ -187,7 +208,7 @@ static void read_options(int argc, char **argv)
     option.items = argc - optind;
     option.item = (const char **)argv + optind;
     if (option.items < 1 || option.items > MAX_ITEMS || option.clients < 1 || option.seconds <= 0)
-        fail("usage", "[-h HOST] [-c CLIENTS] [-s SECONDS] [-w WARMUP] [-e] METRIC... | -r FILE...");
+        fail("usage", "[-h HOST] [-c CLIENTS] [-s SECONDS] [-w WARMUP] [-p PERIOD_MS] [-e] METRIC... | -r FILE...");
 }
 
 int main(int argc, char **argv)

@@ -84,6 +84,7 @@ class Sample:
     p99_us: float
     max_us: float
     client_cpu_us: float
+    errors: float
     server_cpu_us: float
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,16 @@ async def test_a_late_agent_costs_its_own_metrics_and_answers_the_next_fetch(sta
 async def test_a_late_agent_alone_is_waited_for(start: Starter) -> None:
     async with start({BAD: "late 0.3"}, agent_soft_s=0.1) as running, running.client() as client:
         assert await fetched(client, BAD_VALUE) == [1]
+
+
+async def test_whose_turn_does_not_come_within_the_hard_limit_is_told_to_try_again(start: Starter) -> None:
+    async with start({BAD: "late 0.3"}, agent_s=0.5) as running, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(running.client()) for _ in range(4)]
+        answers = await asyncio.gather(*[fetched(each, BAD_VALUE) for each in clients])
+        assert sorted(answers, key=str) == [[1], [2], [TryAgain], [TryAgain]]
+        assert keeper(running, BAD).statistics.restarts == 0
+        await until(lambda: keeper(running, BAD)._stream.idle)  # type: ignore[union-attr]
+        assert await fetched(clients[0], BAD_VALUE) == [3]
 
 
 async def test_others_fetch_while_an_agent_hangs(start: Starter) -> None:

@@ -3,6 +3,7 @@
 It is written on the codec alone, not on the SDK: the SDK would not let it do most of this.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -13,7 +14,7 @@ from pypcp.model.ids import PM_INDOM_NULL, Pmid
 from pypcp.model.units import NONE
 from pypcp.model.values import Semantics, ValueSet, ValueType
 from pypcp.wire.desc import DescReply, DescRequest
-from pypcp.wire.fetch import Fetch
+from pypcp.wire.fetch import Fetch, ProfilePdu
 from pypcp.wire.framing import FrameReader
 from pypcp.wire.handshake import Creds, Error
 from pypcp.wire.pdu import Pdu, decode, encode
@@ -32,7 +33,12 @@ class FakeAgent:
     def run(self) -> None:
         if self.behaviour == "silent":
             time.sleep(60)
+        if self.behaviour == "die_at_start":
+            os._exit(7)
         self.send(Creds(sender=os.getpid(), flags=0x44 if self.behaviour == "curious" else 0))
+        if self.behaviour == "die_idle":
+            time.sleep(self.seconds)
+            os._exit(7)
         while data := os.read(0, 65536):
             for frame in self.frames.feed(data):
                 self.answer(decode(frame))
@@ -47,6 +53,8 @@ class FakeAgent:
         if isinstance(pdu, Fetch):
             self.fetches += 1
             getattr(self, f"fetch_{self.behaviour}", self.fetch_well)(pdu)
+        elif isinstance(pdu, ProfilePdu) and self.behaviour == "die_at_profile":
+            os._exit(7)
         elif isinstance(pdu, DescRequest):
             pmid = Pmid(pdu.pmid)
             self.send(DescReply(Desc(pmid, ValueType.U32, PM_INDOM_NULL, Semantics.INSTANT, NONE)))
@@ -61,6 +69,11 @@ class FakeAgent:
 
     def fetch_well(self, pdu: Fetch) -> None:
         self.send(self.result(pdu))
+
+    def fetch_echo(self, pdu: Fetch) -> None:
+        """Each value tells which metric it is of."""
+        time.sleep(self.seconds)
+        self.send(Result(0, [ValueSet.singular(pmid, pmid ^ 0x5A5A5A5A, ValueType.U32) for pmid in pdu.pmids]))
 
     def fetch_late(self, pdu: Fetch) -> None:
         time.sleep(self.seconds)
@@ -82,6 +95,10 @@ class FakeAgent:
         time.sleep(60)
 
     def fetch_die(self, pdu: Fetch) -> None:
+        os._exit(7)
+
+    def fetch_die_half(self, pdu: Fetch) -> None:
+        os.write(1, encode(self.result(pdu))[:20])
         os._exit(7)
 
     def fetch_short(self, pdu: Fetch) -> None:
@@ -111,4 +128,5 @@ class FakeAgent:
 
 
 if __name__ == "__main__":
-    FakeAgent(int(sys.argv[1]), sys.argv[2], float(sys.argv[3]) if len(sys.argv) > 3 else 0.0).run()
+    with contextlib.suppress(BrokenPipeError):  # the daemon may be gone
+        FakeAgent(int(sys.argv[1]), sys.argv[2], float(sys.argv[3]) if len(sys.argv) > 3 else 0.0).run()

@@ -51,7 +51,7 @@ class Exchange:
 
     ``view`` is (client slot, profile) where the agent must have that profile first: profile and request are one item.
     ``silent`` is the failure of a request that is never answered; ``said`` is resolved when a notice has been sent.
-    ``ends`` is the client slot whose end a notice tells.
+    ``ends`` is the client slot whose end a notice tells, ``patience`` the timer of a request that stands in the queue.
     """
 
     request: bytes
@@ -61,6 +61,7 @@ class Exchange:
     silent: type[PcpError] = ProtocolError
     said: asyncio.Future[None] | None = None
     ends: int | None = None
+    patience: asyncio.TimerHandle | None = None
 
 
 class AgentStream(asyncio.Protocol):
@@ -169,7 +170,8 @@ class AgentStream(asyncio.Protocol):
     def ask(self, exchange: Exchange) -> asyncio.Future[bytes]:
         """Send a request in its turn; its reply (or ``PcpError``) comes to the future.
 
-        Giving up the future gives up a request that was not sent yet, but never an exchange under way.
+        Giving up the future gives up a request that was not sent yet, but never an exchange under way. Whose turn does
+        not come within the hard limit is given up: ``TryAgain``.
         """
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         exchange.reply = future
@@ -180,6 +182,10 @@ class AgentStream(asyncio.Protocol):
         else:
             self._queue.append(exchange)
             self._next()
+            if self._queue and self._queue[-1] is exchange:
+                exchange.patience = asyncio.get_running_loop().call_later(
+                    self.hard_limit_s(), _fail, exchange, TryAgain()
+                )
         return future
 
     @property
@@ -204,6 +210,8 @@ class AgentStream(asyncio.Protocol):
 
     def _start(self, exchange: Exchange) -> None:
         self._current = exchange
+        if exchange.patience is not None:
+            exchange.patience.cancel()
         before = b""
         if exchange.view is not None and not self._has_profile(exchange.view):
             slot, profile = self._profile = exchange.view

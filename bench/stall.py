@@ -1,0 +1,263 @@
+"""What a client feels of somebody else's trouble, ours beside stock's in one run. README.md says how to read it.
+
+One agent misbehaves, or one client asks for everything in a loop; other clients fetch other things at fixed times, and
+the time of each fetch is counted from the moment at which it was due.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+
+from run import HERE, LINUX, OUT, compile_client  # isort: skip - makes the tests' peers importable
+
+import pytest
+
+from interop.stock_agents import AGENTS, OurPmcd, TheirPmcd
+from peers import Daemon, OurDaemon, StockAgent, StockPmcd, stock
+
+FAKE_AGENT = HERE.parent / "tests/fakes/agent.py"
+GOOD, BAD = 100, 101
+SERVER_CORE, CLIENT_CORE = 0, 1
+PERIOD_MS = 5
+TROUBLE_PERIOD_MS = 50
+
+TROUBLES = {
+    "none": "well",
+    "takes 1.2 s": "late 1.2",
+    "takes 3 s": "late 3",
+    "hangs": "hang",
+    "garbage": "garbage",
+    "half a PDU": "half",
+    "dies at start": "die_at_start",
+    "dies idle": "die_idle 1",
+    "dies asked": "die",
+    "dies at profile": "die_at_profile",
+    "dies half way": "die_half",
+}
+"""What the bad agent does, and how tests/fakes/agent.py is told so; "none" is what the others are compared with."""
+
+PACED = ("-p", str(PERIOD_MS))
+VICTIMS: Sequence[Mapping[str, Sequence[str]]] = (
+    {"pmcd": (*PACED, "pmcd.numagents"), "agent": (*PACED, "fake100.value")},
+    {"mixed": ("pmcd.numagents", "fake100.value", "fake101.value")},
+)
+"""Arguments of the clients that are measured, those of one line together. A mixed fetch has to wait for the bad agent
+too; it follows the one before it, so it is counted from where it began."""
+
+GREEDY_VICTIMS = {"pmcd": (*PACED, "pmcd.numagents"), "load": (*PACED, "kernel.all.load")}
+
+
+@dataclass(frozen=True)
+class Felt:
+    """What one victim felt: milliseconds, and the metrics that it got no value of, a fetch."""
+
+    p50: float
+    p99: float
+    longest: float
+    errors: float
+
+
+class Stall:
+    """The victims and the client that makes trouble."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._program = compile_client()
+
+    def sample(self, daemon: Daemon, victims: Mapping[str, Sequence[str]], trouble: Sequence[str]) -> dict[str, Felt]:
+        """Every victim's figures, all at the same time, while ``trouble`` (a client's arguments) goes on."""
+        with ExitStack() as stack:
+            if trouble:
+                stack.enter_context(self._troubled(daemon, trouble))
+            running = {
+                name: stack.enter_context(self._client(daemon, ["-s", self.seconds, *victim]))
+                for name, victim in victims.items()
+            }
+            return {name: felt(process) for name, process in running.items()}
+
+    def _client(self, daemon: Daemon, arguments: Sequence[object]) -> subprocess.Popen[str]:
+        command = [self._program, "-h", daemon.unix, "-w", 0, "-e", *arguments]
+        return subprocess.Popen(
+            ["taskset", "-c", str(CLIENT_CORE), *map(str, command)], stdout=subprocess.PIPE, text=True
+        )
+
+    @contextmanager
+    def _troubled(self, daemon: Daemon, arguments: Sequence[str]) -> Iterator[None]:
+        client = self._client(daemon, ["-s", self.seconds + 60, *arguments])
+        time.sleep(0.2)
+        try:
+            yield
+        finally:
+            os.kill(client.pid, 9)
+            for child in children(client.pid):
+                os.kill(child, 9)
+            client.communicate()
+
+
+def children(pid: int) -> list[int]:
+    with open(f"/proc/{pid}/task/{pid}/children") as listed:
+        return [int(each) for each in listed.read().split()]
+
+
+def felt(process: subprocess.Popen[str]) -> Felt:
+    out, _ = process.communicate(timeout=120)
+    if process.returncode != 0:
+        sys.exit("a client could not fetch")
+    measured = json.loads(out)
+    milliseconds = (measured[name] / 1000 for name in ("p50_us", "p99_us", "max_us"))
+    return Felt(*milliseconds, errors=measured["errors"] / measured["fetches"])
+
+
+def typical(samples: Sequence[Felt]) -> Felt:
+    """The median of each figure on its own; of the longest, the longest."""
+    fields = {name: statistics.median(getattr(s, name) for s in samples) for name in Felt.__dataclass_fields__}
+    return Felt(**fields | {"longest": max(sample.longest for sample in samples)})
+
+
+@contextmanager
+def pinned() -> Iterator[None]:
+    """What is started here runs, with all that it starts, on the server's core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {SERVER_CORE})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def with_bad_agent(behaviour: str) -> Iterator[dict[str, Daemon]]:
+    """Both daemons, each with an agent in good order and one that is not."""
+    with ExitStack() as stack:
+        names = HERE / "out" / "fake_names"
+        lines = "".join(_fake_line(domain, each) for domain, each in ((GOOD, "well"), (BAD, behaviour)))
+        names.write_text(_fake_names())
+        AGENTS["names of fakes"] = StockAgent("", str(names))
+        kinds = {"stock": TheirPmcd, "ours": OurPmcd}
+        with pinned():
+            yield {
+                side: stack.enter_context(kind(["pmcd", "names of fakes"], more=lines)) for side, kind in kinds.items()
+            }
+
+
+def _fake_line(domain: int, behaviour: str) -> str:
+    return f"fake{domain} {domain} pipe binary {sys.executable} {FAKE_AGENT} {domain} {behaviour}\n"
+
+
+def _fake_names() -> str:
+    blocks = "".join(f"fake{domain} {{\n    value {domain}:0:0\n}}\n" for domain in (GOOD, BAD))
+    return f"root {{\n    fake{GOOD}\n    fake{BAD}\n}}\n{blocks}"
+
+
+@contextmanager
+def with_linux() -> Iterator[dict[str, Daemon]]:
+    """Both daemons as they come, for the client that asks for everything."""
+    with pinned(), StockPmcd() as theirs, OurDaemon(loop="uvloop") as ours:
+        yield {"stock": theirs, "ours": ours}
+
+
+HEADINGS = (
+    "milliseconds               |  stock: p50      p99  longest errors |   ours: p50      p99  longest errors |"
+    " p99 to undisturbed: stock    ours"
+)
+
+
+class Report:
+    """Prints a line for each victim of each trouble, beside what it feels undisturbed."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, object]] = []
+        self._undisturbed: dict[tuple[str, str], Felt] = {}
+        print(HEADINGS)
+
+    def add(self, trouble: str, victim: str, by_side: Mapping[str, Felt]) -> None:
+        for side, each in by_side.items():
+            self._undisturbed.setdefault((victim, side), each)
+        ratios = [by_side[side].p99 / self._undisturbed[victim, side].p99 for side in ("stock", "ours")]
+        figures = " | ".join(
+            f"{s.p50:11.3f} {s.p99:8.3f} {s.longest:8.2f} {s.errors:6.2f}" for s in (by_side["stock"], by_side["ours"])
+        )
+        print(f"{trouble:17} {victim:8} | {figures} | {ratios[0]:25.2f} {ratios[1]:7.2f}", flush=True)
+        row = {side: asdict(each) for side, each in by_side.items()}
+        self.rows.append({"trouble": trouble, "victim": victim, **row})
+
+
+def measure(
+    stall: Stall,
+    pairs: int,
+    daemons: Mapping[str, Daemon],
+    victims: Mapping[str, Sequence[str]],
+    trouble: Sequence[str],
+) -> dict[str, dict[str, Felt]]:
+    """Each victim's typical figures, by side; the sides take turns."""
+    samples: dict[str, list[dict[str, Felt]]] = {"stock": [], "ours": []}
+    for pair in range(pairs):
+        for side in ("stock", "ours") if pair % 2 == 0 else ("ours", "stock"):
+            samples[side].append(stall.sample(daemons[side], victims, trouble))
+    return {
+        victim: {side: typical([sample[victim] for sample in samples[side]]) for side in samples} for victim in victims
+    }
+
+
+def agents(stall: Stall, chosen: argparse.Namespace) -> Report:
+    """A bad agent."""
+    print("A client asks the bad agent 20 times a second; mixed fetches ask it too, and the others.")
+    report = Report()
+    trouble = ["-p", str(TROUBLE_PERIOD_MS), "fake101.value"]
+    for name, behaviour in TROUBLES.items():
+        if name != "none" and chosen.only not in name:
+            continue
+        with with_bad_agent(behaviour) as daemons:
+            for victims in VICTIMS:
+                for victim, by_side in measure(stall, chosen.pairs, daemons, victims, trouble).items():
+                    report.add(name, victim, by_side)
+    return report
+
+
+def greedy(stall: Stall, chosen: argparse.Namespace) -> Report:
+    """A client that asks for everything there is, as fast as it is answered."""
+    print("One client asks for every metric of linux in a loop.")
+    report = Report()
+    with with_linux() as daemons:
+        everything = sorted(
+            set.intersection(*({*stock("pminfo", "-h", each.unix, *LINUX).stdout.split()} for each in daemons.values()))
+        )
+        for name, trouble in {"none": [], f"{len(everything)} metrics": everything}.items():
+            for victim, by_side in measure(stall, chosen.pairs, daemons, GREEDY_VICTIMS, trouble).items():
+                report.add(name, victim, by_side)
+    return report
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=3, help="pairs of samples for each line (default 3)")
+    parser.add_argument("--seconds", type=float, default=8.0, help="length of one sample (default 8)")
+    parser.add_argument("--only", default="", metavar="TEXT", help="troubles with TEXT in their name, as in dies")
+    parser.add_argument("--part", choices=("agents", "greedy"), help="one part only (default both)")
+    return parser.parse_args()
+
+
+def main() -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        sys.exit("Server and clients need a core each; this process may use one only.")
+    chosen = options()
+    stall = Stall(chosen.seconds)
+    parts = {"agents": agents, "greedy": greedy}
+    try:
+        rows = {name: part(stall, chosen).rows for name, part in parts.items() if chosen.part in (None, name)}
+    except (pytest.fail.Exception, pytest.skip.Exception) as error:
+        sys.exit(str(error))
+    path = OUT / time.strftime("stall-%Y%m%dT%H%M%S.json")
+    path.write_text(json.dumps({"options": vars(chosen), **rows}, indent=1))
+    print(f"Medians of {chosen.pairs} pairs of {chosen.seconds:g} s; all figures: {path.relative_to(HERE.parent)}")
+
+
+if __name__ == "__main__":
+    main()

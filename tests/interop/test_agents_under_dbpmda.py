@@ -97,7 +97,8 @@ SAMPLE_METRICS = [
 def test_samples_descriptors_values_and_labels_are_stocks(tmp_path, names):
     require(os.access(STOCK_SAMPLE, os.X_OK), "stock's sample agent")
     commands = [*(f"desc {name}" for name in names), *(f"label item {name}" for name in names), "getdesc on"]
-    commands += [f"fetch {name}" for name in names]
+    # Stock's bin_ctr move, each in its own time.
+    commands += [f"fetch {name}" for name in names if not name.endswith("bin_ctr")]
     theirs = dbpmda(f"open pipe {STOCK_SAMPLE} -d 29 -l {tmp_path}/log", *commands, names=SAMPLE_NAMES)
     ours = dbpmda(open_ours("sample", tmp_path), *commands, names=SAMPLE_NAMES)
     assert differences(ours, theirs) == ""

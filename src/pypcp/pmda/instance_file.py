@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,16 +61,15 @@ def read_instances(path: Path) -> Contents:
 def write_instances(path: Path, reuse: bool, maximum: int, lines: Iterable[Line]) -> None:
     """Replace the file; ``OSError`` leaves the one there was."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with new.open("wb") as file:
             file.write(f"2 {int(reuse)} {maximum}\n".encode())
             file.write(_encoded(lines))
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+        os.replace(new, path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
 
 
 def append_instances(path: Path, lines: Iterable[Line]) -> None:

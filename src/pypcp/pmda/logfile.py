@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -27,7 +26,7 @@ def agent_log(name: str, path: Path | None, *, verbose: bool = False) -> Iterato
         force=True,
     )
     if opened:
-        _write(f"Log for pmda{name} on {socket.gethostname()} started {time.ctime()}\n\n")
+        _write(f"Log for pmda{name} on {os.uname().nodename} started {time.ctime()}\n\n")
     try:
         yield
     finally:

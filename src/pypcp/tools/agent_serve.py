@@ -7,7 +7,6 @@ import logging
 import os
 import pwd
 import signal
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from pypcp.ipc.paths import Paths
 from pypcp.pmda.finding import find_agent
 from pypcp.pmda.logfile import agent_log
 from pypcp.pmda.serve import Wires, serve
-from pypcp.pmda.wires import accept_inet, accept_unix, take_pipe
+from pypcp.pmda.wires import take_pipe
 from pypcp.tools.agent import agent_parser
 
 log = logging.getLogger(__name__)
@@ -58,15 +57,11 @@ def _serve(given: argparse.Namespace, wires: Wires | None) -> None:
 
 
 def _accept(given: argparse.Namespace) -> Wires:
+    from pypcp.pmda.listening import accept_inet, accept_unix  # most agents are on a pipe
+
     if given.unix is not None:
         return accept_unix(given.unix)
-    if given.inet is not None:
-        return accept_inet(_port(given.inet), socket.AF_INET)
-    return accept_inet(_port(given.ipv6), socket.AF_INET6)
-
-
-def _port(text: str) -> int:
-    return int(text) if text.isdecimal() else socket.getservbyname(text, "tcp")
+    return accept_inet(given.inet or given.ipv6, by_ipv6=given.inet is None)
 
 
 def _become(user: str) -> None:

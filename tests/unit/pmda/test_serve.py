@@ -9,8 +9,8 @@ import pytest
 from pypcp.errors import AgentNotReady, AgentReady, ChannelClosed, ProtocolError
 from pypcp.model.ids import Pmid
 from pypcp.pmda import U32, Agent
+from pypcp.pmda.listening import accept_inet, accept_unix
 from pypcp.pmda.serve import Wires, serve
-from pypcp.pmda.wires import accept_inet, accept_unix
 from pypcp.wire.desc import DescRequest
 from pypcp.wire.fetch import Fetch
 from pypcp.wire.framing import FrameReader
@@ -174,7 +174,7 @@ def test_an_agent_can_be_connected_to_on_a_loopback_port(family):
         probe.bind((address, 0))
         port = probe.getsockname()[1]
     found: list[Wires] = []
-    thread = threading.Thread(target=lambda: found.append(accept_inet(port, family)))
+    thread = threading.Thread(target=lambda: found.append(accept_inet(port, by_ipv6=family == socket.AF_INET6)))
     thread.start()
     _connect(family, (address, port)).close()
     thread.join(LIMIT_S)

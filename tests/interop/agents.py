@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from peers import PMDAS as PMDAS
-from peers import STOCK_AGENTS, StockAgent, StockPmcd, stock
+from peers import STOCK_AGENTS, Daemon, OurDaemon, StockAgent, StockPmcd, stock
 
 SERVE = [sys.executable, "-W", "error", "-m", "pypcp.tools.main", "agent", "serve"]
 STOCK_SAMPLE = "/usr/lib/pcp/pmdas/sample/pmdasample"
@@ -30,19 +30,49 @@ def open_ours(agent: object, state: Path, *options: str) -> str:
 
 
 @contextmanager
-def stock_pmcd_with(
-    name: str, domain: int, agent: object, names: Path | str, *options: str, state: Path, notready: bool = False
-) -> Iterator[StockPmcd]:
-    """A stock pmcd that starts one of our agents, and its own."""
+def pmcd_with(
+    kind: str,
+    name: str,
+    domain: int,
+    agent: object,
+    names: Path | str,
+    *options: str,
+    state: Path,
+    notready: bool = False,
+) -> Iterator[Daemon]:
+    """A pmcd, "stock" or "ours", that starts one of our agents as a process of its own."""
     words = [*SERVE, str(agent), "--state", str(state), "-l", str(state / "agent.log"), *options]
-    key = f"our_{name}"
     line = f"{domain} pipe binary {'notready ' if notready else ''}{' '.join(words)}"
+    with (_stock if kind == "stock" else _ours)(name, line, names, state) as daemon:
+        yield daemon
+
+
+@contextmanager
+def stock_pmcd_with(*arguments: object, state: Path) -> Iterator[Daemon]:
+    """:func:`pmcd_with` for stock's."""
+    with pmcd_with("stock", *arguments, state=state) as daemon:  # type: ignore[arg-type]
+        yield daemon
+
+
+@contextmanager
+def _stock(name: str, line: str, names: Path | str, state: Path) -> Iterator[Daemon]:
+    key = f"our_{name}"
     STOCK_AGENTS[key] = StockAgent(line, str(names))
     try:
         with StockPmcd(["pmcd", key]) as daemon:
             yield daemon
     finally:
         del STOCK_AGENTS[key]
+
+
+@contextmanager
+def _ours(name: str, line: str, names: Path | str, state: Path) -> Iterator[Daemon]:
+    configuration = state / "pmcd.conf"
+    configuration.write_text(f"{name} {line}\n")
+    merged = state / "merged_names"
+    stock("pmnsmerge", "-a", names, merged)
+    with OurDaemon("-c", configuration, "-n", merged, tool="pmcd") as daemon:
+        yield daemon
 
 
 def dynamic_names(agent: object, into: Path) -> Path:

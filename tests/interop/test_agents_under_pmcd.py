@@ -1,4 +1,4 @@
-"""Our agents as lines of a stock pmcd's configuration, seen by stock's clients."""
+"""Our agents as lines of a pmcd's configuration, stock's and ours, seen by stock's clients."""
 
 import os
 import re
@@ -6,13 +6,13 @@ import time
 
 import pytest
 
-from interop.agents import PMDAS, dynamic_names, stock_pmcd_with
-from peers import StockPmcd, compiled_agent, require, stock
+from interop.agents import PMDAS, dynamic_names, pmcd_with
+from peers import Daemon, StockPmcd, compiled_agent, require, stock
 
 LIMIT_S = 20.0
 
 
-def pminfo(daemon: StockPmcd, *arguments: object, at: str | None = None) -> str:
+def pminfo(daemon: Daemon, *arguments: object, at: str | None = None) -> str:
     run = stock("pminfo", "-h", at or daemon.tcp, *arguments)
     return run.stdout + run.stderr
 
@@ -24,17 +24,24 @@ def eventually(condition) -> None:
         time.sleep(0.02)
 
 
+@pytest.fixture(scope="module", params=["stock", "ours"])
+def pmcd(request):
+    """Whose daemon starts the agent."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def simple(tmp_path_factory):
+def simple(pmcd, tmp_path_factory):
     state = tmp_path_factory.mktemp("simple")
-    with stock_pmcd_with("simple", 253, "simple", f"{PMDAS}/simple/root", state=state) as daemon:
+    with pmcd_with(pmcd, "simple", 253, "simple", f"{PMDAS}/simple/root", state=state) as daemon:
         yield daemon
 
 
 def test_metadata_of_simple_is_what_stocks_simple_tells(simple, tmp_path):
     compiled_agent("simple")
     with StockPmcd(["pmcd", "simple"]) as theirs:
-        assert pminfo(simple, "-d", "-m", "simple") == pminfo(theirs, "-d", "-m", "simple")
+        for name in ("simple.numfetch", "simple.color", "simple.time.user", "simple.time.sys", "simple.now"):
+            assert pminfo(simple, "-d", "-m", name) == pminfo(theirs, "-d", "-m", name)
         assert pminfo(simple, "-l", "simple.now") == pminfo(theirs, "-l", "simple.now")
 
 
@@ -56,7 +63,7 @@ def test_one_instance_is_asked_for_by_its_name(simple):
     assert "red" not in printed
 
 
-def test_a_client_of_ours_is_known_by_its_uid_and_forgotten_when_it_ends(tmp_path):
+def test_a_client_of_ours_is_known_by_its_uid_and_forgotten_when_it_ends(pmcd, tmp_path):
     agent = tmp_path / "who.py"
     agent.write_text(
         "from pypcp.pmda import Agent, Client\n"
@@ -70,20 +77,20 @@ def test_a_client_of_ours_is_known_by_its_uid_and_forgotten_when_it_ends(tmp_pat
         "    ended.append(client)\n"
     )
     names = dynamic_names(agent, tmp_path / "names")
-    with stock_pmcd_with("who", 300, agent, names, state=tmp_path) as daemon:
+    with pmcd_with(pmcd, "who", 300, agent, names, state=tmp_path) as daemon:
         assert ended_so_far(daemon) >= 0
         before = ended_so_far(daemon)
         eventually(lambda: ended_so_far(daemon) > before)
 
 
-def ended_so_far(daemon: StockPmcd) -> int:
+def ended_so_far(daemon: Daemon) -> int:
     """How many clients the agent above has seen go; ours has to be known by its uid."""
     found = re.search(rf'value "{os.getuid()} True (\d+)"', pminfo(daemon, "-f", "who.uid", at=daemon.unix))
     assert found is not None
     return int(found[1])
 
 
-def test_names_below_a_dynamic_root_are_asked_of_the_agent_and_come_and_go(tmp_path):
+def test_names_below_a_dynamic_root_are_asked_of_the_agent_and_come_and_go(pmcd, tmp_path):
     agent = tmp_path / "pools.py"
     listing = tmp_path / "listing"
     agent.write_text(
@@ -104,7 +111,7 @@ def test_names_below_a_dynamic_root_are_asked_of_the_agent_and_come_and_go(tmp_p
     )
     listing.write_text("fast 1\nslow 2\n")
     names = dynamic_names(agent, tmp_path / "names")
-    with stock_pmcd_with("pools", 300, agent, names, state=tmp_path) as daemon:
+    with pmcd_with(pmcd, "pools", 300, agent, names, state=tmp_path) as daemon:
         assert sorted(pminfo(daemon, "pools").split()) == [
             "pools.pool.fast.size",
             "pools.pool.slow.size",
@@ -121,8 +128,8 @@ def test_names_below_a_dynamic_root_are_asked_of_the_agent_and_come_and_go(tmp_p
         assert pminfo(daemon, "pools").split() == ["pools.steady"]
 
 
-def test_an_agent_that_is_not_ready_is_asked_again_when_it_is(tmp_path):
-    with stock_pmcd_with("sample", 29, "sample", f"{PMDAS}/sample/root", state=tmp_path) as daemon:
+def test_an_agent_that_is_not_ready_is_asked_again_when_it_is(pmcd, tmp_path):
+    with pmcd_with(pmcd, "sample", 29, "sample", f"{PMDAS}/sample/root", state=tmp_path) as daemon:
         assert "value 1" in pminfo(daemon, "-f", "sample.long.one")
         stored = stock("pmstore", "-h", daemon.tcp, "sample.not_ready", "1")
         assert "new value=1" in stored.stdout
@@ -130,7 +137,7 @@ def test_an_agent_that_is_not_ready_is_asked_again_when_it_is(tmp_path):
         eventually(lambda: "value 1" in pminfo(daemon, "-f", "sample.long.one"))
 
 
-def test_an_agent_that_is_configured_notready_is_asked_once_it_is_prepared(tmp_path):
+def test_an_agent_that_is_configured_notready_is_asked_once_it_is_prepared(pmcd, tmp_path):
     agent = tmp_path / "slow.py"
     agent.write_text(
         "import pathlib, time\n"
@@ -146,15 +153,15 @@ def test_an_agent_that_is_configured_notready_is_asked_once_it_is_prepared(tmp_p
     )
     names = tmp_path / "names"
     names.write_text("root {\n    slow\n}\nslow {\n    value 300:0:0\n}\n")
-    with stock_pmcd_with("slow", 300, agent, names, "--notready", state=tmp_path, notready=True) as daemon:
+    with pmcd_with(pmcd, "slow", 300, agent, names, "--notready", state=tmp_path, notready=True) as daemon:
         assert "Try again" in pminfo(daemon, "-f", "slow.value")
         (tmp_path / "go").touch()
         eventually(lambda: "value 42" in pminfo(daemon, "-f", "slow.value"))
 
 
-def test_pmlogger_records_an_agents_values_and_events(tmp_path):
+def test_pmlogger_records_an_agents_values_and_events(pmcd, tmp_path):
     require(stock("pmdumplog", "-V").returncode in (0, 1), "pmdumplog")
-    with stock_pmcd_with("sample", 29, "sample", f"{PMDAS}/sample/root", state=tmp_path) as daemon:
+    with pmcd_with(pmcd, "sample", 29, "sample", f"{PMDAS}/sample/root", state=tmp_path) as daemon:
         config = tmp_path / "config"
         config.write_text("log mandatory on once { sample.long.million sample.bin sample.event.records }\n")
         archive = tmp_path / "archive"

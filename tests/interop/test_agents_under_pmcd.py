@@ -2,12 +2,13 @@
 
 import os
 import re
+import subprocess
 import time
 
 import pytest
 
 from interop.agents import PMDAS, dynamic_names, pmcd_with
-from peers import Daemon, StockPmcd, compiled_agent, require, stock
+from peers import Daemon, StockPmcd, clean_environment, compiled_agent, require, stock
 
 LIMIT_S = 20.0
 
@@ -170,3 +171,47 @@ def test_pmlogger_records_an_agents_values_and_events(pmcd, tmp_path):
         dumped = stock("pmdumplog", archive, "sample.long.million", "sample.bin").stdout
     assert "value 1000000" in dumped
     assert 'inst [900 or "bin-900"] value 900' in dumped
+
+
+def test_events_are_unpacked_by_stocks_clients(pmcd, tmp_path):
+    with pmcd_with(pmcd, "sample", 29, "sample", f"{PMDAS}/sample/root", state=tmp_path) as daemon:
+        for metric in ("records", "highres_records"):
+            reset = "reset_highres" if metric.startswith("highres") else "reset"
+            stock("pmstore", "-h", daemon.tcp, f"sample.event.{reset}", "2")
+            unpacked = pminfo(daemon, "-x", f"sample.event.{metric}")
+            assert "sample.event.param_string" in unpacked
+            assert 'value "6"' in unpacked
+            assert "value 10.5" in unpacked
+            stock("pmstore", "-h", daemon.tcp, f"sample.event.{reset}", "3")
+            assert "missed" in pminfo(daemon, "-x", f"sample.event.{metric}")
+
+
+def test_each_client_reads_an_agents_events_at_its_own_pace(pmcd, tmp_path):
+    agent = tmp_path / "journal.py"
+    agent.write_text(
+        "from pypcp.pmda import U32, Agent, Client\n"
+        'agent = Agent("journal", 300)\n'
+        'log = agent.events("journal.log", parameters={"line": str, "severity": U32})\n'
+        '@agent.metric("journal.write", item=0)\n'
+        "def write() -> str:\n"
+        '    return ""\n'
+        "@write.on_store\n"
+        "def push(value: str) -> None:\n"
+        "    log.push(line=value, severity=3)\n"
+    )
+    names = dynamic_names(agent, tmp_path / "names")
+    with pmcd_with(pmcd, "journal", 300, agent, names, state=tmp_path) as daemon:
+        seen = subprocess.Popen(
+            ["pmevent", "-h", daemon.tcp, "-s", "40", "-t", "50msec", "journal.log.records"],
+            env=clean_environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with seen:
+            clients = lambda: pminfo(daemon, "-f", "journal.log.clients")  # noqa: E731
+            eventually(lambda: "value 1" in clients())
+            stock("pmstore", "-h", daemon.tcp, "journal.write", "disk is full")
+            printed, _ = seen.communicate(timeout=30)
+        eventually(lambda: "value 0" in clients())
+    assert 'journal.log.line "disk is full"' in printed
+    assert "journal.log.severity 3" in printed

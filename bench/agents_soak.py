@@ -337,7 +337,7 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--pause", type=float, default=0.1, help="mean time between a client's requests (default 0.1 s)"
     )
-    parser.add_argument("--every", type=float, default=1.0, help="mean time between two troubles (default 1 s)")
+    parser.add_argument("--every", type=float, default=4.0, help="mean time between two troubles (default 4 s)")
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="uvloop", help="the daemon's event loop")
     return parser.parse_args()
 

@@ -2,13 +2,13 @@
  * A client that only fetches: N processes, each with a context of its own, fetch the same metrics as fast as they are
  * answered, and the time of every single fetch is kept. It prints one line of JSON.
  *
- *   fetch_client [-h HOST] [-c CLIENTS] [-s SECONDS] [-w WARMUP_FETCHES] [-p PERIOD_MS] [-e] METRIC...
+ *   fetch_client [-h HOST] [-c CLIENTS] [-s SECONDS] [-w WARMUP_FETCHES] [-p PERIOD_MS | -z PAUSE_MS] [-e] METRIC...
  *   fetch_client -r [-s SECONDS] FILE...
  *
  * -e accepts metrics that are answered by an error; without it one such metric ends the run, since an error is cheaper
  * than a value. -p fetches at fixed times instead of one after the other, and counts from the moment at which a fetch
- * was due: who had to wait behind a late one is late too. -r measures the floor instead: the files are kept open and
- * read with pread, nothing else is done.
+ * was due: who had to wait behind a late one is late too. -z rests between two fetches. -r measures the floor instead:
+ * the files are kept open and read with pread, nothing else is done.
  */
 #include <pcp/pmapi.h>
 
@@ -31,7 +31,7 @@ struct client {              /* in memory that parent and clients share; pages a
 static struct {
     const char *host;
     int clients, warmup, accept_errors, read_files, items;
-    double seconds, period;
+    double seconds, period, pause;
     const char **item;
 } option = { .host = "localhost", .clients = 1, .warmup = 50, .seconds = 1.0 };
 
@@ -108,15 +108,21 @@ static unsigned once(int verify)
     return 0;
 }
 
+static void rest(double seconds)
+{
+    if (seconds > 0)
+        nanosleep(&(struct timespec){ .tv_sec = seconds, .tv_nsec = (seconds - (time_t)seconds) * 1e9 }, NULL);
+}
+
 /* The moment from which the next fetch is counted: with a period it is waited for, unless it has passed already. */
 static double next_start(double last, double ended)
 {
-    double due = last + option.period, wait = due - now();
-    if (option.period == 0)
-        return ended;
-    if (wait > 0)
-        nanosleep(&(struct timespec){ .tv_sec = wait, .tv_nsec = (wait - (time_t)wait) * 1e9 }, NULL);
-    return due;
+    if (option.period > 0) {
+        rest(last + option.period - now());
+        return last + option.period;
+    }
+    rest(option.pause);
+    return option.pause > 0 ? now() : ended;
 }
 
 /* Every client reports that it is ready, then waits for its byte from the parent: all begin together. */
@@ -194,13 +200,14 @@ static void report(const struct client *clients)
 
 static void read_options(int argc, char **argv)
 {
-    for (int letter; (letter = getopt(argc, argv, "h:c:s:w:p:er")) != -1;)
+    for (int letter; (letter = getopt(argc, argv, "h:c:s:w:p:z:er")) != -1;)
         switch (letter) {
         case 'h': option.host = optarg; break;
         case 'c': option.clients = atoi(optarg); break;
         case 's': option.seconds = atof(optarg); break;
         case 'w': option.warmup = atoi(optarg); break;
         case 'p': option.period = atof(optarg) / 1e3; break;
+        case 'z': option.pause = atof(optarg) / 1e3; break;
         case 'e': option.accept_errors = 1; break;
         case 'r': option.read_files = 1; break;
         default: exit(2);
@@ -208,7 +215,8 @@ static void read_options(int argc, char **argv)
     option.items = argc - optind;
     option.item = (const char **)argv + optind;
     if (option.items < 1 || option.items > MAX_ITEMS || option.clients < 1 || option.seconds <= 0)
-        fail("usage", "[-h HOST] [-c CLIENTS] [-s SECONDS] [-w WARMUP] [-p PERIOD_MS] [-e] METRIC... | -r FILE...");
+        fail("usage", "[-h HOST] [-c CLIENTS] [-s SECONDS] [-w WARMUP] [-p PERIOD_MS | -z PAUSE_MS] [-e] METRIC... |"
+             " -r FILE...");
 }
 
 int main(int argc, char **argv)

@@ -29,7 +29,6 @@ PERIOD_MS = 5
 TROUBLE_PERIOD_MS = 50
 
 TROUBLES = {
-    "none": "well",
     "takes 1.2 s": "late 1.2",
     "takes 3 s": "late 3",
     "hangs": "hang",
@@ -41,15 +40,17 @@ TROUBLES = {
     "dies at profile": "die_at_profile",
     "dies half way": "die_half",
 }
-"""What the bad agent does, and how tests/fakes/agent.py is told so; "none" is what the others are compared with."""
+"""What the bad agent does, and how tests/fakes/agent.py is told so."""
+
+UNDISTURBED = "undisturbed"
+SIDES = ("stock", "ours")
 
 PACED = ("-p", str(PERIOD_MS))
-VICTIMS: Sequence[Mapping[str, Sequence[str]]] = (
-    {"pmcd": (*PACED, "pmcd.numagents"), "agent": (*PACED, "fake100.value")},
-    {"mixed": ("pmcd.numagents", "fake100.value", "fake101.value")},
-)
-"""Arguments of the clients that are measured, those of one line together. A mixed fetch has to wait for the bad agent
-too; it follows the one before it, so it is counted from where it began."""
+VICTIMS = {"pmcd": (*PACED, "pmcd.numagents"), "agent": (*PACED, "fake100.value")}
+"""Arguments of the clients that are measured, all at the same time."""
+
+MIXED = {"mixed": ("-z", str(PERIOD_MS), "pmcd.numagents", "fake100.value", "fake101.value")}
+"""A mixed fetch has to wait for the bad agent too; each begins when the one before it has ended, and is counted alone."""
 
 GREEDY_VICTIMS = {"pmcd": (*PACED, "pmcd.numagents"), "load": (*PACED, "kernel.all.load")}
 
@@ -133,8 +134,8 @@ def pinned() -> Iterator[None]:
 
 
 @contextmanager
-def with_bad_agent(behaviour: str) -> Iterator[dict[str, Daemon]]:
-    """Both daemons, each with an agent in good order and one that is not."""
+def with_agents(behaviour: str) -> Iterator[dict[str, Daemon]]:
+    """Both daemons, each with an agent in good order and one that behaves as told."""
     with ExitStack() as stack:
         names = HERE / "out" / "fake_names"
         lines = "".join(_fake_line(domain, each) for domain, each in ((GOOD, "well"), (BAD, behaviour)))
@@ -165,59 +166,71 @@ def with_linux() -> Iterator[dict[str, Daemon]]:
 
 HEADINGS = (
     "milliseconds               |  stock: p50      p99  longest errors |   ours: p50      p99  longest errors |"
-    " p99 to undisturbed: stock    ours"
+    " p99 ratio: stock ours"
 )
 
 
-class Report:
-    """Prints a line for each victim of each trouble, beside what it feels undisturbed."""
+@dataclass(frozen=True)
+class Case:
+    """Both daemons, by side, and the arguments of the client that troubles them."""
 
-    def __init__(self) -> None:
-        self.rows: list[dict[str, object]] = []
-        self._undisturbed: dict[tuple[str, str], Felt] = {}
-        print(HEADINGS)
-
-    def add(self, trouble: str, victim: str, by_side: Mapping[str, Felt]) -> None:
-        for side, each in by_side.items():
-            self._undisturbed.setdefault((victim, side), each)
-        ratios = [by_side[side].p99 / self._undisturbed[victim, side].p99 for side in ("stock", "ours")]
-        figures = " | ".join(
-            f"{s.p50:11.3f} {s.p99:8.3f} {s.longest:8.2f} {s.errors:6.2f}" for s in (by_side["stock"], by_side["ours"])
-        )
-        print(f"{trouble:17} {victim:8} | {figures} | {ratios[0]:25.2f} {ratios[1]:7.2f}", flush=True)
-        row = {side: asdict(each) for side, each in by_side.items()}
-        self.rows.append({"trouble": trouble, "victim": victim, **row})
+    daemons: Mapping[str, Daemon]
+    trouble: Sequence[str]
 
 
-def measure(
-    stall: Stall,
-    pairs: int,
-    daemons: Mapping[str, Daemon],
-    victims: Mapping[str, Sequence[str]],
-    trouble: Sequence[str],
-) -> dict[str, dict[str, Felt]]:
-    """Each victim's typical figures, by side; the sides take turns."""
-    samples: dict[str, list[dict[str, Felt]]] = {"stock": [], "ours": []}
+Figures = dict[str, dict[str, dict[str, Felt]]]
+"""Typical figures: of each case, of each victim, of each side."""
+
+
+def measure(stall: Stall, pairs: int, victims: Mapping[str, Sequence[str]], cases: Mapping[str, Case]) -> Figures:
+    """Cases and sides take turns, so that all have the same share of what else goes on."""
+    taken = [(case, side) for case in cases for side in SIDES]
+    samples: dict[tuple[str, str], list[dict[str, Felt]]] = {key: [] for key in taken}
     for pair in range(pairs):
-        for side in ("stock", "ours") if pair % 2 == 0 else ("ours", "stock"):
-            samples[side].append(stall.sample(daemons[side], victims, trouble))
+        for case, side in taken if pair % 2 == 0 else reversed(taken):
+            samples[case, side].append(stall.sample(cases[case].daemons[side], victims, cases[case].trouble))
     return {
-        victim: {side: typical([sample[victim] for sample in samples[side]]) for side in samples} for victim in victims
+        case: {
+            victim: {side: typical([sample[victim] for sample in samples[case, side]]) for side in SIDES}
+            for victim in victims
+        }
+        for case in cases
     }
 
 
+class Report:
+    """Prints a line for each victim of each case, beside what it felt undisturbed in the same minutes."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, object]] = []
+        print(HEADINGS)
+
+    def add(self, figures: Figures) -> None:
+        for case, by_victim in figures.items():
+            for victim, by_side in by_victim.items():
+                calm = figures.get(UNDISTURBED, {}).get(victim)
+                print(line(case, victim, by_side, calm), flush=True)
+                self.rows.append({"case": case, "victim": victim, **{side: asdict(by_side[side]) for side in SIDES}})
+
+
+def line(case: str, victim: str, by_side: Mapping[str, Felt], calm: Mapping[str, Felt] | None) -> str:
+    both = [by_side[side] for side in SIDES]
+    figures = " | ".join(f"{f.p50:11.3f} {f.p99:8.3f} {f.longest:8.2f} {f.errors:6.2f}" for f in both)
+    ratios = "" if calm is None else " ".join(f"{by_side[side].p99 / calm[side].p99:10.2f}" for side in SIDES)
+    return f"{case:17} {victim:8} | {figures} | {ratios:>21}"
+
+
 def agents(stall: Stall, chosen: argparse.Namespace) -> Report:
-    """A bad agent."""
+    """A bad agent, beside one in good order that is asked the same."""
     print("A client asks the bad agent 20 times a second; mixed fetches ask it too, and the others.")
     report = Report()
     trouble = ["-p", str(TROUBLE_PERIOD_MS), "fake101.value"]
     for name, behaviour in TROUBLES.items():
-        if name != "none" and chosen.only not in name:
-            continue
-        with with_bad_agent(behaviour) as daemons:
-            for victims in VICTIMS:
-                for victim, by_side in measure(stall, chosen.pairs, daemons, victims, trouble).items():
-                    report.add(name, victim, by_side)
+        if chosen.only in name:
+            with with_agents("well") as calm, with_agents(behaviour) as troubled:
+                cases = {UNDISTURBED: Case(calm, trouble), name: Case(troubled, trouble)}
+                report.add(measure(stall, chosen.pairs, VICTIMS, cases))
+                report.add(measure(stall, chosen.pairs, MIXED, {name: cases[name]}))
     return report
 
 
@@ -226,19 +239,17 @@ def greedy(stall: Stall, chosen: argparse.Namespace) -> Report:
     print("One client asks for every metric of linux in a loop.")
     report = Report()
     with with_linux() as daemons:
-        everything = sorted(
-            set.intersection(*({*stock("pminfo", "-h", each.unix, *LINUX).stdout.split()} for each in daemons.values()))
-        )
-        for name, trouble in {"none": [], f"{len(everything)} metrics": everything}.items():
-            for victim, by_side in measure(stall, chosen.pairs, daemons, GREEDY_VICTIMS, trouble).items():
-                report.add(name, victim, by_side)
+        named = (set(stock("pminfo", "-h", each.unix, *LINUX).stdout.split()) for each in daemons.values())
+        everything = sorted(set.intersection(*named))
+        cases = {UNDISTURBED: Case(daemons, []), f"{len(everything)} metrics": Case(daemons, everything)}
+        report.add(measure(stall, chosen.pairs, GREEDY_VICTIMS, cases))
     return report
 
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=3, help="pairs of samples for each line (default 3)")
-    parser.add_argument("--seconds", type=float, default=8.0, help="length of one sample (default 8)")
+    parser.add_argument("--pairs", type=int, default=2, help="samples of each side for each line (default 2)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of one sample (default 4)")
     parser.add_argument("--only", default="", metavar="TEXT", help="troubles with TEXT in their name, as in dies")
     parser.add_argument("--part", choices=("agents", "greedy"), help="one part only (default both)")
     return parser.parse_args()

@@ -17,11 +17,15 @@ from pypcp.wire.desc import DescReply, DescRequest
 from pypcp.wire.fetch import Fetch, ProfilePdu
 from pypcp.wire.framing import FrameReader
 from pypcp.wire.handshake import Creds, Error
+from pypcp.wire.instance import InstanceRequest
+from pypcp.wire.label import LabelRequest
 from pypcp.wire.pdu import Pdu, decode, encode
 from pypcp.wire.pmns import PmnsChild, PmnsNames, PmnsTraverse
 from pypcp.wire.result import Result
+from pypcp.wire.text import TextRequest
 
 NOT_READY, READY = -13394, -13393
+UNKNOWN_PMID = -12358
 
 
 class FakeAgent:
@@ -62,6 +66,8 @@ class FakeAgent:
             if self.behaviour == "nameless":
                 time.sleep(60)
             self.send(PmnsNames([f"{pdu.name}.one"] if isinstance(pdu, PmnsTraverse) else ["one"]))
+        elif isinstance(pdu, TextRequest | LabelRequest | InstanceRequest):
+            self.send(Error(UNKNOWN_PMID))
 
     def result(self, pdu: Fetch, changes: int = 0) -> Result:
         sets = [ValueSet.singular(pmid, self.fetches, ValueType.U32) for pmid in pdu.pmids]
@@ -77,6 +83,12 @@ class FakeAgent:
 
     def fetch_late(self, pdu: Fetch) -> None:
         time.sleep(self.seconds)
+        self.send(self.result(pdu))
+
+    def fetch_recovering(self, pdu: Fetch) -> None:
+        """Late the first three times."""
+        if self.fetches <= 3:
+            time.sleep(self.seconds)
         self.send(self.result(pdu))
 
     def fetch_hang(self, pdu: Fetch) -> None:

@@ -91,18 +91,18 @@ class Docker(Engine):
     def __init__(self, folder: Path) -> None:
         needed("dockerd", "docker", "containerd", "runc")
         super().__init__(folder)
-        self._socket = f"unix://{folder}/sock"
+        self.address = f"unix://{folder}/sock"
         self.environment = {"PCP_DOCKER_DIR": str(folder / "data")}
         words = ["dockerd", "--iptables=false", "--bridge=none", "--data-root", f"{folder}/data"]
-        words += ["--exec-root", f"{folder}/exec", "-H", self._socket, "--pidfile", f"{folder}/pid"]
+        words += ["--exec-root", f"{folder}/exec", "-H", self.address, "--pidfile", f"{folder}/pid"]
         with (folder / "log").open("w") as log:
             self._daemon = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         until((folder / "sock").exists, "dockerd's socket", 30)
-        until(lambda: run("docker", "-H", self._socket, "info", check=False), "dockerd", 30)
+        until(lambda: run("docker", "-H", self.address, "info", check=False), "dockerd", 30)
         self("import", self.archive(), "bb")
 
     def __call__(self, *words: object, check: bool = True) -> str:
-        return run("docker", "-H", self._socket, *words, check=check)
+        return run("docker", "-H", self.address, *words, check=check)
 
     def start(self, name: str, hostname: str) -> str:
         limit = "--ulimit=nofile=1000:1000"

@@ -10,9 +10,12 @@ from __future__ import annotations
 import os
 import re
 import select
+import time
 
 from pypcp.resolver.container import Container
 
+CGROUP_FRESH_S = 0.05
+"""The kernel walks every hierarchy to answer, which takes longer than all the rest of a look-up."""
 _CGROUP_BYTES = 16384
 _WHOLE_RANGE = 4294967295
 
@@ -26,6 +29,7 @@ class LiveProcess:
         self._proc = proc
         self.pidfd = pidfd
         self._cgroup_fd = cgroup_fd
+        self._own, self._fresh_until = "", 0.0
         self._poll = select.poll()
         self._poll.register(pidfd, select.POLLIN)
 
@@ -42,11 +46,18 @@ class LiveProcess:
         return cgroup_of(raw)
 
     def own_cgroup(self) -> str:
-        """Its control group if that is the container's alone, else "".
+        """Its control group if that is the container's alone, else ""; at most 50 milliseconds old.
 
         Alone it is where it bears the container's name, or where the process that started the container is in another:
         engines may leave a container in the group of whoever called them, with all its neighbours.
         """
+        now = time.monotonic()
+        if now < self._fresh_until and self.alive():
+            return self._own
+        self._own, self._fresh_until = self._read_own_cgroup(), now + CGROUP_FRESH_S
+        return self._own
+
+    def _read_own_cgroup(self) -> str:
         path = self.cgroup()
         if not path.strip("/"):
             return ""

@@ -107,6 +107,8 @@ class Guard:
                 return max(code, 0)
             delay_s = _FIRST_DELAY_S if time.monotonic() - born > 10 else min(2 * delay_s, _LONGEST_DELAY_S)
             time.sleep(delay_s)
+            if self._ending:  # asked to while nobody was there to be told
+                return 0
 
     def _pass_on(self, number: int, _frame: object) -> None:
         self._ending = self._ending or number in (signal.SIGTERM, signal.SIGINT)

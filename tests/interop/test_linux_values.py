@@ -14,7 +14,7 @@ from pypcp.model.values import Semantics
 from pypcp.pmda.agent import Agent
 
 ELSEWHERE = {
-    r"kernel\.uname\.(nodename|release|version|sysname)|pmda\.uname": "stock asks uname(2), which knows this system only",
+    r"kernel\.uname\.(nodename|release|version|sysname)|pmda\.uname": "stock asks uname(2), this system's only",
     r"kernel\.all\.(nusers|nroots|nsessions)": "stock reads this system's utmp",
     r"network\.interface\.(mtu|speed|baudrate|duplex|up|running|wireless|type|virtual|inet_addr)": (
         "stock asks this system's kernel about interfaces of the same name"

@@ -160,7 +160,7 @@ class LinkKind(IntEnum):
 
 
 class LinkPacket(NamedTuple):
-    """One packet (SOCK_SEQPACKET keeps their borders). ``ticket`` tells clients apart. Layout: kind, ticket, payload."""
+    """One packet (SOCK_SEQPACKET keeps their borders): kind, ticket, payload. ``ticket`` tells clients apart."""
 
     kind: int
     ticket: int = 0

@@ -25,6 +25,7 @@ from peers import Daemon, OurDaemon, StockAgent, StockPmcd, stock
 FAKE_AGENT = HERE.parent / "tests/fakes/agent.py"
 GOOD, BAD = 100, 101
 SERVER_CORE, CLIENT_CORE = 0, 1
+PRIORITY = 10
 PERIOD_MS = 5
 TROUBLE_PERIOD_MS = 50
 
@@ -50,7 +51,7 @@ VICTIMS = {"pmcd": (*PACED, "pmcd.numagents"), "agent": (*PACED, "fake100.value"
 """Arguments of the clients that are measured, all at the same time."""
 
 MIXED = {"mixed": ("-z", str(PERIOD_MS), "pmcd.numagents", "fake100.value", "fake101.value")}
-"""A mixed fetch has to wait for the bad agent too; each begins when the one before it has ended, and is counted alone."""
+"""A mixed fetch has to wait for the bad agent too; each begins when the one before has ended, and is counted alone."""
 
 GREEDY_VICTIMS = {"pmcd": (*PACED, "pmcd.numagents"), "load": (*PACED, "kernel.all.load")}
 
@@ -68,8 +69,9 @@ class Felt:
 class Stall:
     """The victims and the client that makes trouble."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, realtime: bool) -> None:
         self.seconds = seconds
+        self._urgent = ["chrt", "-r", str(PRIORITY)] if realtime else []
         self._program = compile_client()
 
     def sample(self, daemon: Daemon, victims: Mapping[str, Sequence[str]], trouble: Sequence[str]) -> dict[str, Felt]:
@@ -83,10 +85,16 @@ class Stall:
             }
             return {name: felt(process) for name, process in running.items()}
 
+    def hasten(self, daemon: Daemon) -> None:
+        """Give the daemon real-time priority, and not the agents that it starts, if that is wanted."""
+        if self._urgent:
+            policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK
+            os.sched_setscheduler(daemon.pid, policy, os.sched_param(PRIORITY))
+
     def _client(self, daemon: Daemon, arguments: Sequence[object]) -> subprocess.Popen[str]:
         command = [self._program, "-h", daemon.unix, "-w", 0, "-e", *arguments]
         return subprocess.Popen(
-            ["taskset", "-c", str(CLIENT_CORE), *map(str, command)], stdout=subprocess.PIPE, text=True
+            [*self._urgent, "taskset", "-c", str(CLIENT_CORE), *map(str, command)], stdout=subprocess.PIPE, text=True
         )
 
     @contextmanager
@@ -188,6 +196,7 @@ def measure(stall: Stall, pairs: int, victims: Mapping[str, Sequence[str]], case
     samples: dict[tuple[str, str], list[dict[str, Felt]]] = {key: [] for key in taken}
     for pair in range(pairs):
         for case, side in taken if pair % 2 == 0 else reversed(taken):
+            stall.hasten(cases[case].daemons[side])
             samples[case, side].append(stall.sample(cases[case].daemons[side], victims, cases[case].trouble))
     return {
         case: {
@@ -251,6 +260,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=2, help="samples of each side for each line (default 2)")
     parser.add_argument("--seconds", type=float, default=4.0, help="length of one sample (default 4)")
     parser.add_argument("--only", default="", metavar="TEXT", help="troubles with TEXT in their name, as in dies")
+    parser.add_argument(
+        "--realtime", action="store_true", help="daemons and clients, not agents, with real-time priority (as root)"
+    )
     parser.add_argument("--part", choices=("agents", "greedy"), help="one part only (default both)")
     return parser.parse_args()
 
@@ -259,7 +271,7 @@ def main() -> None:
     if len(os.sched_getaffinity(0)) < 2:
         sys.exit("Server and clients need a core each; this process may use one only.")
     chosen = options()
-    stall = Stall(chosen.seconds)
+    stall = Stall(chosen.seconds, realtime=chosen.realtime)
     parts = {"agents": agents, "greedy": greedy}
     try:
         rows = {name: part(stall, chosen).rows for name, part in parts.items() if chosen.part in (None, name)}

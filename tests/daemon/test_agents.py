@@ -19,6 +19,7 @@ from running import Running, Starter
 pytestmark = pytest.mark.anyio
 GOOD, BAD = 100, 101
 GOOD_VALUE, BAD_VALUE = Pmid.build(GOOD, 0, 0), Pmid.build(BAD, 0, 0)
+ECHO = 0x5A5A5A5A
 NUMAGENTS = Pmid.build(2, 0, 2)
 
 
@@ -199,6 +200,35 @@ async def test_a_reload_keeps_agents_that_stay_and_ends_those_that_go(start: Sta
         await running.daemon.reload()
         assert await fetched(client, GOOD_VALUE, BAD_VALUE) == [2, NoAgent]
         assert keeper(running, GOOD).pid == stays
+
+
+async def test_clients_fetch_on_while_agents_are_added_and_removed(start: Starter, tmp_path: Path) -> None:
+    """Who stays is never missed, and who comes and goes costs its own metrics only; every reply is the right one."""
+    async with start({GOOD: "echo", BAD: "echo"}) as running:
+        configuration = tmp_path / "pmcd.conf"
+        whole = configuration.read_text()
+        stays = keeper(running, GOOD).pid
+        stop = asyncio.Event()
+        seen: set[tuple[object, ...]] = set()
+        fetching = [asyncio.create_task(_fetch_on(running, stop, seen)) for _ in range(10)]
+        for text, expected in ((whole.splitlines()[0] + "\n", NoAgent), (whole, BAD_VALUE ^ ECHO)) * 3:
+            configuration.write_text(text)
+            await running.daemon.reload()
+            await until(lambda expected=expected: (GOOD_VALUE ^ ECHO, expected) in seen)
+            seen.clear()
+        stop.set()
+        await asyncio.gather(*fetching)
+        assert keeper(running, GOOD).pid == stays
+
+
+async def _fetch_on(running: Running, stop: asyncio.Event, seen: set[tuple[object, ...]]) -> None:
+    """Note what is seen; nothing but the right values, or that there is no such agent, may be."""
+    async with running.client() as client:
+        while not stop.is_set():
+            good, bad = await fetched(client, GOOD_VALUE, BAD_VALUE)
+            assert good == GOOD_VALUE ^ ECHO
+            assert bad in (BAD_VALUE ^ ECHO, NoAgent)
+            seen.add((good, bad))
 
 
 async def test_a_bad_configuration_changes_nothing(start: Starter, tmp_path: Path) -> None:

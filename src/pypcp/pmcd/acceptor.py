@@ -12,6 +12,7 @@ import errno
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from pypcp.errors import ConnectionLimit
@@ -35,7 +36,7 @@ class Acceptor:
         self._listeners = listeners
         self._factory = factory
         self._loop = asyncio.get_running_loop()
-        self._coming: set[asyncio.Task[None]] = set()
+        self._coming: set[asyncio.Task[object]] = set()
         self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
         self._is_crowded = False
         for listener in listeners:
@@ -80,17 +81,17 @@ class Acceptor:
         if client.family != socket.AF_UNIX:
             # asyncio does so only for sockets that were made with the protocol's number.
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        task = self._loop.create_task(self._connect(client))
+        task: asyncio.Task[object] = self._loop.create_task(self._loop.connect_accepted_socket(self._factory, client))
         self._coming.add(task)
-        task.add_done_callback(self._coming.discard)
+        task.add_done_callback(partial(self._came, client))
 
-    async def _connect(self, client: socket.socket) -> None:
-        try:
-            await self._loop.connect_accepted_socket(self._factory, client)
-        except BaseException as error:
+    def _came(self, client: socket.socket, task: asyncio.Task[object]) -> None:
+        self._coming.discard(task)
+        if task.cancelled():
             client.close()
-            if not isinstance(error, OSError):
-                raise
+        elif (error := task.exception()) is not None:
+            client.close()
+            log.warning("a client could not be let in: %s", error)
 
     def _pause(self, listener: socket.socket, error: OSError) -> None:
         log.warning("nobody can be let in for %g s: %s", _PAUSE_S, error.strerror)

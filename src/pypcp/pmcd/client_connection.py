@@ -140,6 +140,7 @@ class ClientConnection(asyncio.Protocol):
         if self._task is not None:
             # Not before it has begun: what it is to wait for would never be waited for.
             asyncio.get_running_loop().call_soon(self._task.cancel)
+            self._task = None
         for profile in self._profiles.values():
             self.daemon.profiles.swap(profile, None)
         self._profiles.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
+import contextlib
 import logging
 import signal
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from pypcp.ipc.listeners import Listeners
 from pypcp.ipc.notify import Notifier
 from pypcp.pmcd.daemon import Daemon
 from pypcp.pmcd.descriptors import raise_limit
+from pypcp.pmcd.garbage import Garbage
 
 log = logging.getLogger(__name__)
 
@@ -52,14 +53,12 @@ async def _serve(daemon: Daemon, listeners: Listeners, ready: Callable[[], None]
     notifier = Notifier()
 
     def tell() -> None:
-        # What is there now stays: looking through all of it for garbage would take tens of milliseconds each time.
-        gc.collect()
-        gc.freeze()
+        tidy.callback(Garbage().close)
         notifier.ready()
         ready()
 
     watched = running.create_task(_show_life(notifier))
-    with listeners:
+    with listeners, contextlib.ExitStack() as tidy:
         try:
             await daemon.serve(listeners.sockets, tell, stop)
         finally:

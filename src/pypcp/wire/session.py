@@ -253,11 +253,10 @@ class ClientSession(_Session):
 
     def _container(self, pdu: Pdu) -> None:
         # pmcd takes whatever comes here for the name; if it is none, it says so and goes on without.
-        expected = isinstance(pdu, Attribute) and pdu.key == AttributeKey.CONTAINER
-        broken = self._unexpected(Party.CLIENT, pdu)
+        why = str(self._unexpected(Party.CLIENT, pdu))
         self._next_step()
-        if not expected:
-            raise broken
+        if not (isinstance(pdu, Attribute) and pdu.key == AttributeKey.CONTAINER):
+            raise _Broken(why)
 
     def _request(self, pdu: Pdu) -> None:
         if isinstance(pdu, Creds) and self.version != PDU_VERSION1:

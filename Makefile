@@ -4,6 +4,8 @@
 # make engines  as root: the tests with real container engines (Debian packages: tests/containers/engines.py)
 # make format   rewrite the sources the way `make lint` wants them
 # make bench    the daemon beside stock's (needs stock PCP, see bench/README.md); options in ARGS
+# make stall    what clients feel of a bad agent or a greedy client, beside stock's; options in ARGS
+# make soak-agents  agents that die and hang, clients that come and go: half an hour, ARGS="--minutes 5"
 # make lock     write requirements/*.txt anew from requirements/*.in; ARGS="--upgrade" takes newer versions
 # make clean    remove whatever the other targets made
 
@@ -17,7 +19,7 @@ PIP := env -u PIP_TARGET -u PIP_PREFIX -u PYTHONPATH PIP_USER=0 PIP_REQUIRE_VIRT
 COMPILE := CUSTOM_COMPILE_COMMAND="make lock" ../$(BIN)/pip-compile --quiet --allow-unsafe --generate-hashes \
            --strip-extras --no-emit-find-links --no-emit-index-url --no-emit-trusted-host
 
-.PHONY: check up test engines lint format types imports bench lock clean
+.PHONY: check up test engines lint format types imports bench stall soak-agents lock clean
 .DEFAULT_GOAL := check
 .NOTPARALLEL:
 
@@ -48,6 +50,12 @@ imports: .venv/.dev
 
 bench: .venv/.dev
 	@$(BIN)/python bench/run.py $(ARGS)
+
+stall: .venv/.dev
+	@$(BIN)/python bench/stall.py $(ARGS)
+
+soak-agents: .venv/.dev
+	@$(BIN)/python bench/agents_soak.py $(ARGS)
 
 lock: .venv/.dev
 	cd requirements && $(COMPILE) $(ARGS) --output-file=run.txt run.in

@@ -3,7 +3,9 @@
 import difflib
 import os
 import re
+import signal
 import socket
+import struct
 import subprocess
 import time
 
@@ -11,6 +13,10 @@ import pytest
 
 from interop.agents import PMDAS, SERVE, STOCK_SAMPLE, dbpmda, open_ours
 from peers import clean_environment, compiled_agent, free_port, require
+from pypcp.model.ids import InDom
+from pypcp.wire.handshake import Creds
+from pypcp.wire.instance import InstanceRequest
+from pypcp.wire.pdu import PduType, encode
 
 SIMPLE_NAMES = f"{PMDAS}/simple/root"
 SAMPLE_NAMES = f"{PMDAS}/sample/root"
@@ -223,3 +229,34 @@ def test_a_daemon_that_dies_leaves_no_agent_behind(tmp_path):
         assert ours.recv(20, socket.MSG_WAITALL)[:8].hex() == "000000140000700c"
     with agent:
         assert agent.wait(10) in (0, 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_an_agent_in_good_order_and_its_numbers_are_kept(tmp_path, number):
+    agent = tmp_path / "kept.py"
+    agent.write_text(
+        "from pypcp.pmda import Agent\n"
+        'agent = Agent("kept", 300)\n'
+        "things = agent.indom(0, members=list, persistent=True)\n"
+        "@agent.source()\n"
+        "def source() -> dict[str, int]:\n"
+        '    return {"one": 1, "two": 2}\n'
+        "@source.metric(indom=things)\n"
+        "def thing(now: dict[str, int]) -> dict[str, int]:\n"
+        "    return now\n"
+    )
+    log = tmp_path / "log"
+    ours, theirs = socket.socketpair()
+    command = [*SERVE, str(agent), "--state", str(tmp_path / "state"), "-l", str(log)]
+    with theirs, ours, subprocess.Popen(command, stdin=theirs, stdout=theirs) as process:
+        ours.recv(20, socket.MSG_WAITALL)
+        ours.sendall(encode(Creds()) + encode(InstanceRequest(InDom.build(300, 0))))
+        assert ours.recv(8, socket.MSG_WAITALL)[4:] == struct.pack(">i", PduType.INSTANCE)
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(number)
+        assert process.wait(10) == 128 + number
+    assert "Traceback" not in finished_log(log)
+    assert [line.split()[::2] for line in (tmp_path / "state" / "300.0").read_text().splitlines()[1:]] == [
+        ["0", "one"],
+        ["1", "two"],
+    ]

@@ -28,7 +28,9 @@ def main(argv: Sequence[str]) -> int:
     given = _parser().parse_args(argv)
     on_pipe = given.inet is None and given.ipv6 is None and given.unix is None
     wires = take_pipe() if on_pipe else None
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _terminate)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with agent_log(Path(given.agent).stem, given.log, verbose=given.debug):
         try:
             _serve(given, wires)

@@ -1,5 +1,6 @@
 """Frames in, frames out: the contract of pmdaMain(3)."""
 
+import random
 import struct
 
 import pytest
@@ -293,3 +294,29 @@ def test_prepared_fetch_lists_are_bounded(agent):
     for extra in range(40):
         dispatcher.answer(encode(Fetch(0, long + (NUMBER,) * extra)))
     assert len(dispatcher._fetches) < 10
+
+
+def test_whatever_bytes_come_the_agent_answers_or_is_silent_and_never_fails(agent):
+    dispatcher = Dispatcher(agent)
+    chance = random.Random(11)
+    whole = [
+        encode(pdu)
+        for pdu in (
+            Fetch(0, (COLUMN, NUMBER)),
+            ProfilePdu(0, Profile(indoms={COLORS: InDomProfile(False, frozenset({7}))})),
+            InstanceRequest(COLORS, name="red"),
+            PmnsNames(["t.number"]),
+            PmnsChild("t", 1),
+            LabelRequest(COLORS, LabelType.INSTANCES),
+            Result(0, [ValueSet.singular(NUMBER, 7, ValueType.U32)]),
+            Attribute(AttributeKey.USERID, b"1000\0"),
+        )
+    ]
+    for _ in range(1000):
+        frame = bytearray(chance.choice(whole))
+        for _ in range(chance.randrange(1, 5)):
+            frame[chance.randrange(4, len(frame))] = chance.choice((0, 1, 127, 128, 255))
+        del frame[chance.randrange(12, len(frame) + 1) :]
+        struct.pack_into(">i", frame, 0, len(frame))
+        reply = dispatcher.answer(bytes(frame))
+        assert not reply or isinstance(decode(reply), Pdu)

@@ -8,6 +8,7 @@ child inherits (P15), programs that are not there (P17).
 import os
 import pwd
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -350,3 +351,31 @@ def test_a_sandbox_that_cannot_be_had_is_a_refusal_where_it_is_required(tmp_path
 def test_a_refusal_to_start_is_the_policys(helper: Helper) -> None:
     with helper.client() as client, pytest.raises(PermissionDenied):
         client.process_start("cat", "/bin/cat /etc/shadow")
+
+
+def test_from_a_place_that_a_user_can_write_to_it_does_not_run_as_root(tmp_path: Path) -> None:
+    require(os.geteuid() == 0, "root")
+    copy = tmp_path / "lib" / "pypcp"
+    ignored = shutil.ignore_patterns("__pycache__", "pmcd", "pmapi", "agents", "tools")
+    shutil.copytree(Path(PACKAGES) / "pypcp", copy, ignore=ignored)
+    words = [
+        sys.executable,
+        "-I",
+        "-S",
+        "-B",
+        str(copy / "root/__main__.py"),
+        "-f",
+        "-s",
+        str(tmp_path / "s/root.socket"),
+    ]
+    for victim in ("resolver/main.py", "errors.py", "wire"):
+        os.chown(copy / victim, pwd.getpwnam("nobody").pw_uid, -1)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=30)
+        assert done.returncode == 1
+        assert f"{victim} belongs to uid" in done.stderr
+        assert "sudo python3 -m venv" in done.stderr
+        assert not (tmp_path / "s").exists()
+        os.chown(copy / victim, 0, -1)
+    (tmp_path / "lib").chmod(0o777)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30)
+    assert "lib is writable by others" in done.stderr

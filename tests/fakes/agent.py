@@ -140,5 +140,5 @@ class FakeAgent:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(BrokenPipeError):  # the daemon may be gone
+    with contextlib.suppress(ConnectionError):  # the daemon may be gone
         FakeAgent(int(sys.argv[1]), sys.argv[2], float(sys.argv[3]) if len(sys.argv) > 3 else 0.0).run()

@@ -237,7 +237,10 @@ class Declarations:
         return EventMetrics(self.cluster(number), name, queue, parameters or {}, help_, first)
 
     def answer_names(self, root: str, answers: NameAnswers) -> None:
-        """Have ``answers`` say which names there are at and below ``root``, and which pmids they have."""
+        """Have ``answers`` say which names there are at and below ``root``, and which pmids they have.
+
+        Metrics of our own that are found in this way only are declared with an empty name.
+        """
         self._names.add_answers(root, answers)
 
     def alias(self, name: str, pmid: int) -> None:

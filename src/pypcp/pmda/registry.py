@@ -33,11 +33,12 @@ class Registry:
         self._next_items: defaultdict[int, int] = defaultdict(int)
 
     def add(self, metric: Metric) -> None:
-        """Take up a metric; ``ValueError`` when its name or pmid is taken."""
+        """Take up a metric; one without a name is known by its pmid only. ``ValueError``: name or pmid is taken."""
         pmid = metric.desc.pmid
         if pmid in self.metrics:
             raise ValueError(f"{metric.name}: pmid {pmid} is {self.metrics[pmid].name} already")
-        self.names.insert(metric.name, pmid)
+        if metric.name:
+            self.names.insert(metric.name, pmid)
         self.metrics[pmid] = metric
         self.generation += 1
         self._next_items[pmid.cluster] = max(self._next_items[pmid.cluster], pmid.item + 1)
@@ -46,7 +47,7 @@ class Registry:
         """Forget a metric and all its names. ``UnknownPmid``"""
         if self.metrics.pop(metric.desc.pmid, None) is None:
             raise UnknownPmid(str(metric.desc.pmid))
-        for name in self.names.names(metric.desc.pmid):
+        for name in self.names.names(metric.desc.pmid) if self.names.has_pmid(metric.desc.pmid) else ():
             self.names.remove(name)
         self.generation += 1
 

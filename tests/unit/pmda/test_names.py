@@ -254,6 +254,7 @@ def test_an_author_may_answer_for_names_himself(agent):
             return ["acme.own.one"]
 
     agent.metric("acme.static")(free_now)
+    nameless = agent.cluster(5).metric("", 1, 1, lambda _: 7)
     agent.answer_names("acme.own", Answers())
     tester = AgentTester(agent)
     assert tester.names() == ["acme.static", "acme.own.one"]
@@ -261,8 +262,12 @@ def test_an_author_may_answer_for_names_himself(agent):
     assert tester.children("acme.own") == [("one", True)]
     assert str(tester.pmid("acme.own.one")) == "100.5.1"
     assert tester.names_of(Pmid.build(100, 5, 1)) == ["acme.own.one"]
+    assert tester.fetch("acme.own.one") == 7
     with pytest.raises(UnknownName):
         tester.pmid("acme.own.two")
+    agent.remove(nameless)
+    with pytest.raises(UnknownPmid):
+        tester.fetch("acme.own.one")
 
 
 def free_now() -> int:

@@ -15,7 +15,7 @@ from pypcp.errors import AgentFenced, NoAgent, NotConnected, PcpError, ProtocolE
 from pypcp.model.profile import Profile
 from pypcp.pmcd.agent_stream import AgentStream, Exchange
 from pypcp.pmcd.agent_view import AgentView
-from pypcp.pmcd.limits import Limits
+from pypcp.pmcd.limits import NEVER_S, Limits
 from pypcp.pmcd.relayed import fetched_from
 from pypcp.pmcd.statistics import AgentStatistics, Statistics
 from pypcp.pmcd.trace import EventTrace
@@ -92,6 +92,7 @@ class AgentKeeper:
         self._features = Feature.NONE
         self._asked: dict[_Asked, asyncio.Future[Fetched]] = {}
         self._late: dict[_Asked, tuple[float, Fetched]] = {}
+        self._told_to_start = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._keep(), name=f"agent {name}")
 
     # What the router asks
@@ -209,8 +210,18 @@ class AgentKeeper:
             began = time.monotonic()
             await self._run()
             failures = 1 if time.monotonic() - began > _STEADY_S else failures + 1
-            await asyncio.sleep(_DELAYS_S[min(failures, len(_DELAYS_S)) - 1])
+            await self._pause(_DELAYS_S[min(failures, len(_DELAYS_S)) - 1])
             self.statistics.restarts += 1
+
+    async def _pause(self, seconds: float) -> None:
+        self._told_to_start.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds if self._owner.limits.agent_restarts else NEVER_S):
+                await self._told_to_start.wait()
+
+    def start_again(self) -> None:
+        """Start an agent that has ended now, however long ago it was tried last. One that runs stays as it is."""
+        self._told_to_start.set()
 
     async def _run(self) -> None:
         """One life: start, greet, serve until the stream is lost, see the process out."""

@@ -135,6 +135,8 @@ class Daemon:
     async def start_agents(self) -> None:
         """Start the agents that the configuration names and that do not run; end those that it names no more.
 
+        Agents that were started before and have ended are told to start again.
+
         Agents are started all together, but for the privileged helper, which may have to start the others; returns when
         each answers or has failed to.
         """
@@ -145,6 +147,9 @@ class Daemon:
         new = [spec for spec in wanted if spec not in kept]
         started = await self._start([spec for spec in new if spec.domain == HELPER_DOMAIN])
         started |= await self._start([spec for spec in new if spec.domain != HELPER_DOMAIN])
+        for route in kept.values():
+            if isinstance(route, AgentKeeper):
+                route.start_again()
         self.configured = {**kept, **started}
         self._route()
         if self.running:

@@ -33,6 +33,8 @@ class Limits:
     """How long an agent may take for one answer before it is ended (pmcd -t)."""
     agent_soft_s: float = 1.0
     """How long a fetch that others take part in waits for one agent."""
+    agent_restarts: bool = True
+    """Are agents that ended started again untold? If not, a reload does it (PMCD_RESTART_AGENTS=0)."""
     unread_bytes: int = 256 << 20
     """Unsent bytes for all clients together; above it the one with most of them is dropped."""
     profile_instances: int = 1 << 20

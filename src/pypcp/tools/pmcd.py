@@ -164,6 +164,7 @@ def _options(given: argparse.Namespace, paths: Paths) -> Options:
             agent_hello_s=given.agent_hello_s,
             contexts=given.maxctx,
             metrics=given.maxmetric,
+            agent_restarts=os.environ.get("PMCD_RESTART_AGENTS") != "0",
         ).with_exchange_s(given.exchange_s),
         places=Places.of(paths),
     )

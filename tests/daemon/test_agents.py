@@ -154,7 +154,7 @@ async def test_notices_of_an_agent_reach_every_client_once(start: Starter) -> No
 
 
 async def test_a_silent_agent_is_abandoned_and_the_daemon_serves(start: Starter) -> None:
-    async with start({GOOD: "well", BAD: "silent"}, agent_hello_s=0.3) as running, running.client() as client:
+    async with start({GOOD: "well", BAD: "silent"}, agent_hello_s=2.0) as running, running.client() as client:
         assert await fetched(client, GOOD_VALUE, BAD_VALUE) == [1, NoAgent]
 
 

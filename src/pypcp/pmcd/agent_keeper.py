@@ -245,7 +245,7 @@ class AgentKeeper:
             self.status = 4
         finally:
             served, self._stream = self._stream is not None, None
-            stream.end("the agent is ended")
+            stream.end("the agent is ended", NoAgent)
             status = await asyncio.shield(process.end(hangs=stream.hangs)) if process is not None else 0
         self._bury(why, status, served)
         self._settle()

@@ -6,6 +6,8 @@
 # make bench    the daemon beside stock's (needs stock PCP, see bench/README.md); options in ARGS
 # make stall    what clients feel of a bad agent or a greedy client, beside stock's; options in ARGS
 # make soak-agents  agents that die and hang, clients that come and go: half an hour, ARGS="--minutes 5"
+# make fuzz     look for inputs that break the decoder or the daemon; options in ARGS, e.g. ARGS="--minutes 60 --keep"
+# make soak     honest, heavy and hostile clients together for half an hour; options in ARGS, e.g. ARGS="--minutes 5"
 # make lock     write requirements/*.txt anew from requirements/*.in; ARGS="--upgrade" takes newer versions
 # make clean    remove whatever the other targets made
 
@@ -19,7 +21,7 @@ PIP := env -u PIP_TARGET -u PIP_PREFIX -u PYTHONPATH PIP_USER=0 PIP_REQUIRE_VIRT
 COMPILE := CUSTOM_COMPILE_COMMAND="make lock" ../$(BIN)/pip-compile --quiet --allow-unsafe --generate-hashes \
            --strip-extras --no-emit-find-links --no-emit-index-url --no-emit-trusted-host
 
-.PHONY: check up test engines lint format types imports bench stall soak-agents lock clean
+.PHONY: check up test engines lint format types imports bench stall soak-agents fuzz soak lock clean
 .DEFAULT_GOAL := check
 .NOTPARALLEL:
 
@@ -57,9 +59,16 @@ stall: .venv/.dev
 soak-agents: .venv/.dev
 	@$(BIN)/python bench/agents_soak.py $(ARGS)
 
+fuzz: .venv/.fuzz
+	@.venv/fuzz/bin/python tests/fuzz/run.py $(ARGS)
+
+soak: .venv/.dev
+	@$(BIN)/python tests/soak/run.py $(ARGS)
+
 lock: .venv/.dev
 	cd requirements && $(COMPILE) $(ARGS) --output-file=run.txt run.in
 	cd requirements && $(COMPILE) $(ARGS) --output-file=dev.txt dev.in
+	cd requirements && $(COMPILE) $(ARGS) --output-file=fuzz.txt fuzz.in
 
 clean:
 	rm -rf .venv .*_cache .hypothesis .coverage build dist bench/out src/*.egg-info
@@ -69,6 +78,14 @@ clean:
 .venv/.dev: requirements/dev.txt .venv/.run
 	@echo "Installing the development tools into .venv"
 	@$(PIP) install --require-hashes -r $<
+	@touch $@
+
+# An environment of its own: there is no wheel of atheris for every Python that the rest runs on.
+.venv/.fuzz: requirements/fuzz.txt | $(BIN)/pip
+	@echo "Installing the fuzzer into .venv/fuzz"
+	@$(BIN)/python -m venv .venv/fuzz
+	@env -u PIP_TARGET -u PIP_PREFIX -u PYTHONPATH PIP_USER=0 PIP_DISABLE_PIP_VERSION_CHECK=1 \
+	  .venv/fuzz/bin/python -m pip --quiet install --require-hashes -r $<
 	@touch $@
 
 .venv/.run: requirements/run.txt pyproject.toml | $(BIN)/pip

@@ -78,3 +78,6 @@ def with_lengths(data: bytes) -> bytes:
         out += _HEADER.pack(len(frame), type_, sender) + frame[_HEADER.size :]
         body = body[length:]
     return bytes(out + body)
+
+
+TARGETS = {"decoder": fuzz_decoder, "daemon": fuzz_daemon}

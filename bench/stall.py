@@ -26,6 +26,8 @@ FAKE_AGENT = HERE.parent / "tests/fakes/agent.py"
 GOOD, BAD = 100, 101
 SERVER_CORE, CLIENT_CORE = 0, 1
 PRIORITY = 10
+BEFORE_S = 0.1
+"""How long the victims fetch before the trouble begins: who has to connect first does not notice that he waits."""
 PERIOD_MS = 5
 TROUBLE_PERIOD_MS = 50
 
@@ -77,12 +79,13 @@ class Stall:
     def sample(self, daemon: Daemon, victims: Mapping[str, Sequence[str]], trouble: Sequence[str]) -> dict[str, Felt]:
         """Every victim's figures, all at the same time, while ``trouble`` (a client's arguments) goes on."""
         with ExitStack() as stack:
-            if trouble:
-                stack.enter_context(self._troubled(daemon, trouble))
             running = {
                 name: stack.enter_context(self._client(daemon, ["-s", self.seconds, *victim]))
                 for name, victim in victims.items()
             }
+            time.sleep(BEFORE_S)
+            if trouble:
+                stack.enter_context(self._troubled(daemon, trouble))
             return {name: felt(process) for name, process in running.items()}
 
     def hasten(self, daemon: Daemon) -> None:
@@ -100,7 +103,6 @@ class Stall:
     @contextmanager
     def _troubled(self, daemon: Daemon, arguments: Sequence[str]) -> Iterator[None]:
         client = self._client(daemon, ["-s", self.seconds + 60, *arguments])
-        time.sleep(0.2)
         try:
             yield
         finally:

@@ -15,7 +15,7 @@ from pypcp.pmda.agent import Agent
 from pypcp.pmda.interface import Client, FetchRequest
 from pypcp.pmda.reply import ReplyLayout
 from pypcp.wire.pdu import decode
-from pypcp.wire.result import Result
+from pypcp.wire.result import Result, typed
 
 DATA = Path(__file__).parent / "unit" / "agents" / "linux" / "data"
 TREES = ("linux-2.6.32", "linux-4.14", "linux-6.18")
@@ -51,7 +51,8 @@ def _answer(agent: Agent, values: ValueSet) -> Answer:
         return type(values.error)
     if not values.values:
         return None
-    indom = agent.desc(values.pmid).indom
+    desc = agent.desc(values.pmid)
+    indom, values = desc.indom, typed(values, desc.type)
     if indom == PM_INDOM_NULL:
         return values.value
     return {agent.instance_name(indom, inst): value for inst, value in values.by_instance().items()}

@@ -34,6 +34,9 @@ SUBTREES = (
     "pmda.uname",
     "mem",
     "swap",
+    "swapdev",
+    "vfs",
+    "network.sockstat",
     "disk.dev",
     "disk.all",
     "network.interface",
@@ -107,6 +110,7 @@ WITH_LABELS = (
     "network.interface.mtu",
     "network.interface.hw_addr",
     "mem.util.free",
+    "swapdev.free",
 )
 """A metric for each instance domain, and two that have no labels of their own."""
 

@@ -33,7 +33,7 @@ DIFFERENT = {
 }
 """Metrics whose values are not stock's on some recorded system, and why."""
 
-MISSING = re.compile(r"kernel\.all\.|kernel\.percpu\.s?irq|kernel\.percpu\.intr|mem\.ksm\.")
+MISSING = re.compile(r"kernel\.all\.|kernel\.percpu\.s?irq|kernel\.percpu\.intr|mem\.ksm\.|network\.sockstat\.|vfs\.")
 """Where stock says 0 (of pids: 4194304) for a file that is not there, and we that there is no value."""
 
 INSTANCE = re.compile(r'    inst \[\d+ or "(?P<name>.*)"\] value (?P<value>.*)')

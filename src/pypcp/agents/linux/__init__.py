@@ -17,12 +17,15 @@ from pypcp.agents.linux import (
     netdev,
     numa,
     pressure,
+    sockstat,
     softirqs,
     stat,
+    swaps,
     sysctl,
     uname,
     uptime,
     utmp,
+    vfs,
     vmstat,
     zoneinfo,
 )
@@ -56,6 +59,9 @@ DECLARATIONS: Final[tuple[Callable[[Agent, Files], None], ...]] = (
     diskstats.declare,
     netdev.declare,
     netaddr.declare,
+    sockstat.declare,
+    swaps.declare,
+    vfs.declare,
 )
 """One for each other source: it declares what the source gives."""
 

@@ -14,6 +14,7 @@ from pypcp.pmda.interface import Client, FetchRequest
 from pypcp.wire.text import TextKind
 
 PYTHON_TYPES = {
+    ValueType.I32: int,
     ValueType.U32: int,
     ValueType.I64: int,
     ValueType.U64: int,

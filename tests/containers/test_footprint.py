@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -97,7 +98,11 @@ def test_a_socket_that_systemd_opened_is_served(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
-        words = ["/bin/sh", "-c", f'exec 3<&{listener.fileno()}; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"', "sh"]
+        code = (
+            f"import os, sys; os.dup2({listener.fileno()}, 3); "
+            "os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid())); os.execv(sys.argv[1], sys.argv[1:])"
+        )
+        words = [sys.executable, "-I", "-c", code]
         log = tmp_path / "log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -109,6 +114,7 @@ def test_a_socket_that_systemd_opened_is_served(tmp_path: Path) -> None:
             )
     try:
         until(lambda: "resolver-ready" in log.read_text() or process.poll() is not None, "the helper")
+        assert process.poll() is None, log.read_text()
         with RootClient(path) as client, pytest.raises(ContainerNotFound):
             client.container_pid("nosuch")
         assert not helper.socket.exists()

@@ -113,7 +113,7 @@ class Helper:
             if note.label != LABEL:
                 starter.adopt(note.pid, note.owner, note.label)
         _hear_of_the_adopted(loop, diary, starter, keeper)
-        self._obey_signals(loop, monitor)
+        self._obey_signals(loop, monitor, workers)
         if self.pipe:
             self._end_with_pipe(loop, monitor, starter)
         workers.start()
@@ -140,7 +140,7 @@ class Helper:
         keeper.ended = lambda code: loop.stop()
         return keeper
 
-    def _obey_signals(self, loop: Loop, monitor: Monitor) -> None:
+    def _obey_signals(self, loop: Loop, monitor: Monitor, workers: Workers) -> None:
         wake, waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
@@ -150,6 +150,7 @@ class Helper:
             for number in os.read(wake, 4096):
                 if number == signal.SIGHUP:
                     self._reload(monitor)
+                    workers.renew()
                 elif number != signal.SIGCHLD:
                     loop.stop()
 

@@ -79,6 +79,10 @@ class Workers:
         for ticket, (client, uid) in list(self._clients.items()):
             self._send(LinkPacket(LinkKind.HANDOVER, ticket, uid.to_bytes(4, "little")), client.fileno())
 
+    def renew(self) -> None:
+        """Have a successor look at this machine anew, its accounts and engines; clients are handed on."""
+        self._kill("resolver")
+
     def stop(self) -> None:
         """End both; nothing is brought back any more."""
         self._stopping = True

@@ -18,6 +18,7 @@ from pypcp.pmda.labels import label_set_of
 from pypcp.pmda.metrics import Cluster, Metric, failure_of
 from pypcp.pmda.readers import Reader, UnknownReader, reader_for
 from pypcp.pmda.segments import Fetched
+from pypcp.pmda.sweep import Sweep
 from pypcp.wire.result import typed
 from pypcp.wire.text import TextKind
 
@@ -28,8 +29,7 @@ class _Prepared:
 
     generation: int
     clusters: list[Cluster]
-    readers: list[Reader]
-    fetched: Fetched
+    sweep: Sweep
 
 
 class Agent(Declarations):
@@ -58,14 +58,9 @@ class Agent(Declarations):
         if prepared.generation != self.registry.generation:
             # What was read made metrics come or go.
             prepared = request.prepared = self._prepare(request)
-        fetched = prepared.fetched
-        moved = False
-        for position, reader in enumerate(prepared.readers):
-            if reader.read(client):
-                moved = True
-                fetched.segments[position] = reader.segment
-        if moved:
-            fetched.layout = object()
+        sweep = prepared.sweep
+        sweep.read(client)
+        fetched = sweep.fetched
         fetched.changes = self.registry.take_changes() if self.registry.changes else 0
         return fetched
 
@@ -81,9 +76,7 @@ class Agent(Declarations):
                 clusters[metric.cluster] = None
                 readers.append(reader_for(metric, request.profile))
         refreshed = [cluster for cluster in clusters if cluster.refreshes]
-        shared = all(reader.shared for reader in readers)
-        fetched = Fetched([reader.segment for reader in readers], shared=shared)
-        return _Prepared(self.registry.generation, refreshed, readers, fetched)
+        return _Prepared(self.registry.generation, refreshed, Sweep(readers))
 
     def desc(self, pmid: int) -> Desc:
         self._admit()

@@ -7,7 +7,7 @@ only when the instance domain changes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pypcp.errors import ConversionError
@@ -99,31 +99,37 @@ class SingularReader(Reader):
 
 
 class ColumnReader(Reader):
-    """A metric with an instance domain, for the instances a profile wants."""
+    """A metric with an instance domain, for the instances a profile wants: ``pick`` takes their values of a column."""
 
-    __slots__ = ("_generation", "_ids", "_indom", "_loaded", "_pick", "_profile")
+    __slots__ = ("_generation", "_ids", "_loaded", "_profile", "indom", "pick")
 
     def __init__(self, metric: Metric, profile: Profile) -> None:
         super().__init__(metric)
         assert metric.indom is not None
-        self._indom = metric.indom
+        self.indom = metric.indom
+        self.pick: Callable[[Sequence[Any]], Sequence[Any]] | None = None
         self._profile = profile.of(metric.indom.id)
         self._generation = -1
         self._loaded: tuple[int, ...] = ()
 
+    @property
+    def is_current(self) -> bool:
+        """Are the instances still those of the last :meth:`read`?"""
+        return self._generation == self.indom.generation
+
     def _load(self, values: Any) -> bool:
-        indom = self._indom
+        indom = self.indom
         if indom.generation != self._generation:
             self._generation = indom.generation
-            self._ids, self._pick = indom.select(self._profile)
+            self._ids, self.pick = indom.select(self._profile)
         if isinstance(values, (list, tuple)) or not isinstance(values, Mapping):  # the first question is cheap
             column = values
         else:
             column = [values.get(name) for name in indom.names]
         if len(column) != len(indom):
             raise ValueError(f"{len(column)} values for {len(indom)} instances of {indom.id}")
-        if self._pick is not None:
-            column = self._pick(column)
+        if self.pick is not None:
+            column = self.pick(column)
         if None not in column:
             return self._load_for(self._ids, column)
         having = tuple([instance for instance, value in zip(self._ids, column, strict=True) if value is not None])

@@ -76,7 +76,7 @@ class ReplyLayout:
             yield
             arrangement.add_sets(segments[at : at + _STEP])
         yield
-        arrangement.add_blocks(segments)
+        arrangement.add_blocks()
         self._parts, self._fills = arrangement.parts, arrangement.fills
         self._layouts = [each.layout for each in fetched]
 
@@ -99,23 +99,32 @@ class _Arrangement:
         self.fills: list[tuple[int, Segment]] = []
         self._stays: list[bytes] = []
         self._word = blocks_at >> 2
+        self._carriers: dict[Segment, int] = {}
 
     def add_sets(self, segments: Sequence[Segment]) -> None:
         """The value sets, in order."""
         for segment in segments:
             if segment.block_size:
-                self._stays.append(segment.place(self._word))
-                self._word += segment.block_size >> 2
+                self._stays.append(segment.place(self._word_of(segment)))
             elif isinstance(segment, EmptySegment):
                 self._stays.append(segment.payload)
             else:
                 self._fill(segment)
 
-    def add_blocks(self, segments: Sequence[Segment]) -> None:
-        """Then their value blocks, in the same order."""
-        for segment in segments:
-            if segment.block_size:
-                self._fill(segment)
+    def _word_of(self, segment: Segment) -> int:
+        """Where the segment's blocks start; those of a run start with its first member's."""
+        run = segment.run
+        carrier = segment if run is None else run
+        at = self._carriers.get(carrier)
+        if at is None:
+            at = self._carriers[carrier] = self._word
+            self._word += carrier.block_size >> 2
+        return at if run is None else at + segment.offset
+
+    def add_blocks(self) -> None:
+        """Then the value blocks, in the same order."""
+        for carrier in self._carriers:
+            self._fill(carrier)
         self._stay()
 
     def _fill(self, segment: Segment) -> None:

@@ -24,6 +24,7 @@ from pypcp.wire.columns import (
     PAIR_SIZE,
     SET_HEAD_SIZE,
     BlockColumn,
+    BlockRun,
     InPlaceColumn,
     block,
     empty_set,
@@ -37,13 +38,18 @@ ENCODING_ERRORS: Final = (struct.error, TypeError, ValueError, OverflowError, At
 
 
 class Segment:
-    """One metric's part of a reply: a value set of ``set_size`` bytes, and blocks of ``block_size`` bytes."""
+    """One metric's part of a reply: a value set of ``set_size`` bytes, and blocks of ``block_size`` bytes.
+
+    The blocks of a segment in a ``run`` are in the payload of that, ``offset`` words from its beginning.
+    """
 
     __slots__ = ("block_size", "payload", "set_size")
 
     payload: bytes
     set_size: int
     block_size: int
+    run: RunSegment | None = None
+    offset = 0
 
     def place(self, first_word: int) -> bytes:
         """The value set, its blocks starting ``first_word`` words into the PDU. Not for segments without blocks."""
@@ -82,11 +88,14 @@ class InPlaceSegment(Segment):
 class BlockSegment(Segment):
     """64-bit and floating-point numbers, always for the same instances."""
 
-    __slots__ = ("_encode", "_instances", "_pmid", "_words")
+    __slots__ = ("_encode", "_instances", "_pmid", "_words", "count", "offset", "run", "type")
 
     def __init__(self, pmid: int, type_: ValueType, instances: Sequence[int]) -> None:
         column = BlockColumn(type_, len(instances))
         self._encode = column.encode
+        self.type, self.count = type_, len(instances)
+        self.run: RunSegment | None = None
+        self.offset = 0
         self._pmid, self._instances, self._words = pmid, instances, column.block_words
         self.set_size = SET_HEAD_SIZE + PAIR_SIZE * len(instances)
         self.block_size = column.size
@@ -98,6 +107,30 @@ class BlockSegment(Segment):
 
     def place(self, first_word: int) -> bytes:
         return pointer_set(self._pmid, self._instances, first_word, self._words)
+
+
+class RunSegment(Segment):
+    """The blocks of several metrics, back to back."""
+
+    __slots__ = ("_encode", "_members")
+
+    def __init__(self, members: Sequence[BlockSegment]) -> None:
+        self._members = members
+        self._encode = BlockRun([(member.type, member.count) for member in members]).encode
+        self.set_size = self.block_size = 0
+        self.payload = b""
+        for member in members:
+            member.run, member.offset = self, self.block_size >> 2
+            self.block_size += member.block_size
+
+    def load(self, values: Sequence[Any]) -> None:
+        """Take the numbers of all members, one after the other; ``ENCODING_ERRORS``."""
+        self.payload = self._encode(values)
+
+    def release(self) -> None:
+        """The members have their blocks themselves again."""
+        for member in self._members:
+            member.run = None
 
 
 class VariableSegment(Segment):

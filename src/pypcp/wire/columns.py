@@ -155,6 +155,28 @@ class BlockColumn:
         return words.tobytes()
 
 
+class BlockRun:
+    """Encodes the value blocks of several columns, one behind the other: ``columns`` are their types and lengths.
+
+    ``encode(values)`` takes the numbers of all columns in a row; the same errors as :class:`BlockColumn`, and
+    ``ValueError`` when there are more or fewer.
+    """
+
+    __slots__ = ("_args", "_pack")
+
+    def __init__(self, columns: Sequence[tuple[ValueType, int]]) -> None:
+        self._pack = struct.Struct(">" + "".join([("I" + _CODES[type_]) * count for type_, count in columns])).pack
+        self._args: list[int | float] = []
+        for type_, count in columns:
+            self._args += [block_head(type_, 4 * BLOCK_WORDS[type_]), 0] * count
+
+    def encode(self, values: Sequence[int | float]) -> bytes:
+        """The blocks."""
+        args = self._args
+        args[1::2] = values
+        return self._pack(*args)
+
+
 def pointer_set(
     pmid: int, instances: Sequence[int], first_word: int, block_words: int, format_: int = ValueFormat.DPTR
 ) -> bytes:

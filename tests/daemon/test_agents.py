@@ -107,7 +107,7 @@ async def test_a_hanging_agent_is_killed_with_its_children_and_started_again(sta
         assert keeper(running, BAD).statistics.restarts == 1
 
 
-@pytest.mark.parametrize("behaviour", ["garbage", "print", "half", "short", "wrong", "overlapping", "die"])
+@pytest.mark.parametrize("behaviour", ["garbage", "print", "half", "short", "wrong", "overlapping", "die", "cut"])
 async def test_a_broken_reply_ends_the_agent_alone(start: Starter, behaviour: str) -> None:
     async with start({GOOD: "well", BAD: behaviour}, agent_s=0.5) as running, running.client() as client:
         first = await client.fetch([GOOD_VALUE, BAD_VALUE])
@@ -125,6 +125,35 @@ async def test_a_reply_that_nobody_asked_for_is_not_taken_for_the_next(start: St
         assert await fetched(client, BAD_VALUE) == [1]
         await until(lambda: running.daemon.statistics.pdu_in[PduType.RESULT & 63] == 2)
         assert await fetched(client, BAD_VALUE) == [2]
+
+
+async def test_an_agent_that_floods_is_ended(start: Starter) -> None:
+    async with start({BAD: "flood"}) as running, running.client() as client:
+        assert await fetched(client, BAD_VALUE) in ([1], [NoAgent])
+        await until(lambda: keeper(running, BAD).statistics.restarts == 1)
+
+
+async def test_after_a_hiccup_values_are_fresh_again(start: Starter) -> None:
+    async with (
+        start({GOOD: "well", BAD: "hiccup 0.4"}, agent_soft_s=0.2) as running,
+        running.client() as client,
+    ):
+        await client.lookup_descs([GOOD_VALUE, BAD_VALUE])
+        assert (await fetched(client, GOOD_VALUE, BAD_VALUE))[1] == 1
+        assert (await fetched(client, GOOD_VALUE, BAD_VALUE))[1] is TryAgain
+        await until(lambda: keeper(running, BAD)._stream.idle)  # type: ignore[union-attr]
+        assert (await fetched(client, GOOD_VALUE, BAD_VALUE))[1] == 3
+
+
+async def test_requests_of_clients_that_left_do_not_wait_for_an_agent(start: Starter) -> None:
+    async with start({BAD: "late 0.3"}) as running:
+        for _ in range(10):
+            async with running.client() as leaver:
+                leaving = asyncio.create_task(leaver.fetch([BAD_VALUE]))
+                await until(lambda: not keeper(running, BAD)._stream.idle)  # type: ignore[union-attr]
+                leaving.cancel()
+        async with running.client() as client:
+            assert (await fetched(client, BAD_VALUE))[0] in (2, 3)
 
 
 async def test_a_client_that_leaves_does_not_take_the_exchange_with_it(start: Starter) -> None:

@@ -106,6 +106,17 @@ class FakeAgent:
         os.write(1, encode(self.result(pdu))[:20])
         time.sleep(60)
 
+    def fetch_cut(self, pdu: Fetch) -> None:
+        os.write(1, encode(Error(0))[:3] + b"\x0c" + encode(Error(0))[4:12])  # an ERROR without its code
+
+    def fetch_flood(self, pdu: Fetch) -> None:
+        os.write(1, encode(self.result(pdu)) * 100)
+
+    def fetch_hiccup(self, pdu: Fetch) -> None:
+        if self.fetches == 2:
+            time.sleep(self.seconds)
+        self.send(self.result(pdu))
+
     def fetch_die(self, pdu: Fetch) -> None:
         os._exit(7)
 

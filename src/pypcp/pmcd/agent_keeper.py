@@ -90,7 +90,7 @@ class AgentKeeper:
         self._not_ready = not_ready
         self._stream: AgentStream | None = None
         self._features = Feature.NONE
-        self._asked: dict[_Asked, asyncio.Future[Fetched]] = {}
+        self._asked: dict[_Asked, tuple[asyncio.Future[Fetched], asyncio.Future[bytes]]] = {}
         self._late: dict[_Asked, tuple[float, Fetched]] = {}
         self._told_to_start = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._keep(), name=f"agent {name}")
@@ -125,10 +125,13 @@ class AgentKeeper:
         if (refusal := self.refusal) is not None:
             raise refusal()
         asked = (request.pmids, request.profile, client.context)
-        at, fetched = self._late.pop(asked, (0.0, None))
-        pending = self._asked.get(asked) or self._ask(asked, alone)
-        if fetched is not None and time.monotonic() - at < LATE_S:
-            return fetched
+        at, late = self._late.pop(asked, (0.0, None))
+        pending = self._asked[asked][0] if asked in self._asked else self._ask(asked, alone)
+        if late is not None and time.monotonic() - at < LATE_S:
+            # An agent that has caught up answers before half of the time is over; else the late answer is the better.
+            await asyncio.wait([pending], timeout=self._owner.limits.agent_soft_s / 2)
+            if not pending.done() or pending.exception() is not None:
+                return late
         fetched = await asyncio.shield(pending)
         self._late.pop(asked, None)
         return fetched
@@ -140,8 +143,9 @@ class AgentKeeper:
         frame = encode(Fetch(0, pmids, sender=slot))
         exchange = Exchange(frame, PduType.RESULT, view=(slot, profile), silent=silent)
         pending: asyncio.Future[Fetched] = asyncio.get_running_loop().create_future()
-        self._asked[asked] = pending
-        self._stream.ask(exchange).add_done_callback(partial(self._answered, asked, pending))
+        reply = self._stream.ask(exchange)
+        self._asked[asked] = pending, reply
+        reply.add_done_callback(partial(self._answered, asked, pending))
         return pending
 
     def _answered(self, asked: _Asked, pending: asyncio.Future[Fetched], reply: asyncio.Future[bytes]) -> None:
@@ -149,9 +153,12 @@ class AgentKeeper:
 
         Not kept is what was asked for a client that has gone, or looks elsewhere now.
         """
-        counts = self._asked.get(asked) is pending
+        counts = asked in self._asked and self._asked[asked][0] is pending
         if counts:
             del self._asked[asked]
+        if reply.cancelled():
+            pending.cancel()
+            return
         error: BaseException | None = reply.exception()
         if error is None:
             try:
@@ -192,9 +199,12 @@ class AgentKeeper:
         return self._stream.say(encode(Error(NotConnected.code, client.context)), ends=client.context)
 
     def _forget_answers_for(self, slot: int) -> None:
-        for answers in (self._late, self._asked):
-            for asked in [each for each in answers if each[2] == slot]:
-                del answers[asked]
+        for asked in [each for each in self._late if each[2] == slot]:
+            del self._late[asked]
+        for asked in [each for each in self._asked if each[2] == slot]:
+            _, reply = self._asked.pop(asked)
+            if self._stream is not None:
+                self._stream.withdraw(reply)
 
     # Its life
 
@@ -208,7 +218,12 @@ class AgentKeeper:
         failures = 0
         while True:
             began = time.monotonic()
-            await self._run()
+            try:
+                await self._run()
+            except Exception:
+                log.exception("%s: the agent's keeper failed in a way it must not; it is tried again", self.name)
+                self.status = 4
+                self._settle()
             failures = 1 if time.monotonic() - began > _STEADY_S else failures + 1
             await self._pause(_DELAYS_S[min(failures, len(_DELAYS_S)) - 1])
             self.statistics.restarts += 1

@@ -42,6 +42,9 @@ _DROPPING: Final = frozenset({ProtocolError.code, RequestTimeout.code})
 _MAX_QUEUE: Final = 20000
 """Notices pile up for an agent that is not ready for hours; at this number it is started anew instead."""
 
+_MOST_UNASKED: Final = 8
+"""So many PDUs that nobody asked for are passed over in an agent's life."""
+
 REPLY_LIMIT: Final = 256 << 20
 
 
@@ -89,6 +92,8 @@ class AgentStream(asyncio.Protocol):
         self._pdus = pdus
         self._statistics = statistics
         self._began = 0.0
+        self._unasked = 0
+        self._full = False
         self._frames = FrameReader(REPLY_LIMIT)
         self._queue: deque[Exchange] = deque()
         self._current: Exchange | None = None
@@ -114,11 +119,26 @@ class AgentStream(asyncio.Protocol):
             self.end(f"protocol failure: {error}")
             return
         for frame in frames:
+            if self._lost is None:
+                return
             pdus = self._pdus
             pdus.pdu_in[frame_type(frame) & 63] += 1
             if pdus.pdu_trace is not None:
                 pdus.pdu_trace("Recv", frame, f"agent={self.name}")
             self._take(frame)
+
+    def pause_writing(self) -> None:
+        """The agent does not read: send nothing more, and not for ever."""
+        self._full = True
+        if self._timer is None:
+            self._start_timer()
+
+    def resume_writing(self) -> None:
+        """The agent reads again."""
+        self._full = False
+        if self._current is None:
+            self._stop_timer()
+        self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The agent closed its end, or died."""
@@ -132,7 +152,8 @@ class AgentStream(asyncio.Protocol):
         self._stop_timer()
         self._write = _not_connected
         for transport in self._transports:
-            transport.close()
+            # What an agent has not read by now is not for it any more; to wait until it does may be for ever.
+            getattr(transport, "abort", transport.close)()
         current, self._current = self._current, None
         if not self._first.done():
             self._first.set_exception(ProtocolError(why))
@@ -159,7 +180,7 @@ class AgentStream(asyncio.Protocol):
         exchange = Exchange(notice, ends=ends)
         self._queue.append(exchange)
         self._next()
-        if exchange not in self._queue:
+        if not self._queue or self._queue[-1] is not exchange:
             return None
         if len(self._queue) > _MAX_QUEUE:
             self.end(f"{len(self._queue)} notices and requests wait for it")
@@ -177,7 +198,7 @@ class AgentStream(asyncio.Protocol):
         exchange.reply = future
         if self._lost is None:
             future.set_exception(NoAgent())
-        elif not self.ready:
+        elif not self.ready or len(self._queue) >= _MAX_QUEUE:
             future.set_exception(TryAgain())
         else:
             self._queue.append(exchange)
@@ -187,6 +208,11 @@ class AgentStream(asyncio.Protocol):
                     self.hard_limit_s(), _fail, exchange, TryAgain()
                 )
         return future
+
+    def withdraw(self, reply: asyncio.Future[bytes]) -> None:
+        """Nobody wants this reply any more: a request that was not sent yet is not; one under way runs to its end."""
+        if self._current is None or self._current.reply is not reply:
+            reply.cancel()
 
     @property
     def idle(self) -> bool:
@@ -199,7 +225,7 @@ class AgentStream(asyncio.Protocol):
         return len(self._queue)
 
     def _next(self) -> None:
-        while self._current is None and self._queue and self.ready and self._lost is not None:
+        while self._current is None and self._queue and self.ready and not self._full and self._lost is not None:
             exchange = self._queue.popleft()
             if exchange.reply is None:
                 self._send(exchange.request)
@@ -217,7 +243,8 @@ class AgentStream(asyncio.Protocol):
             slot, profile = self._profile = exchange.view
             before = encode(ProfilePdu(0, profile, sender=slot))
         self._began = time.perf_counter()
-        self._timer = asyncio.get_running_loop().call_later(self.hard_limit_s(), self._silent)
+        self._stop_timer()
+        self._start_timer()
         self._send(exchange.request, before)
 
     def _has_profile(self, view: tuple[int, Profile]) -> bool:
@@ -236,10 +263,14 @@ class AgentStream(asyncio.Protocol):
                 self._pdus.pdu_trace("Xmit", frame, f"agent={self.name}")
         self._write(before + request)
 
+    def _start_timer(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self.hard_limit_s(), self._silent)
+
     def _silent(self) -> None:
-        assert self._current is not None
         self.hangs = True
-        self.end(f"no reply within {self.hard_limit_s():g} s", self._current.silent)
+        failure = self._current.silent if self._current is not None else NoAgent
+        what = "reply" if self._current is not None else "reading"
+        self.end(f"no {what} within {self.hard_limit_s():g} s", failure)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -254,9 +285,17 @@ class AgentStream(asyncio.Protocol):
         elif not self.ready:
             self._take_ready(frame)
         elif self._current is None:
-            log.warning("%s: a PDU of type %#x that nobody asked for; dropped", self.name, frame_type(frame))
+            self._take_unasked(frame)
         else:
             self._take_reply(frame, self._current)
+
+    def _take_unasked(self, frame: bytes) -> None:
+        """Dropped, and never taken as the next reply; an agent that goes on with it is ended."""
+        self._unasked += 1
+        if self._unasked == 1:
+            log.warning("%s: a PDU of type %#x that nobody asked for; dropped", self.name, frame_type(frame))
+        elif self._unasked > _MOST_UNASKED:
+            self.end(f"{self._unasked} PDUs that nobody asked for")
 
     def _take_ready(self, frame: bytes) -> None:
         """Not ready, an agent may say one thing only: that it is."""
@@ -298,14 +337,18 @@ class AgentStream(asyncio.Protocol):
 
     def _refuse_queued(self) -> None:
         """Requests do not wait for an agent to become ready; notices do."""
-        notices = [each for each in self._queue if each.reply is None]
-        for each in self._queue:
+        refused = [each for each in self._queue if each.reply is not None]
+        self._queue = deque([each for each in self._queue if each.reply is None])
+        for each in refused:
             _fail(each, TryAgain())
-        self._queue = deque(notices)
 
 
 def _code_of(frame: bytes) -> int:
-    error = decode(frame)
+    """The code of an ERROR; one that cannot be read says that the agent has lost its place."""
+    try:
+        error = decode(frame)
+    except PcpError:
+        return ProtocolError.code
     return error.code if isinstance(error, Error) else ProtocolError.code
 
 

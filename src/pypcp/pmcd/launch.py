@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import logging
 import os
 import signal
 import socket
@@ -19,8 +21,11 @@ from pypcp.errors import OsError
 from pypcp.pmcd.agent_stream import AgentStream
 from pypcp.pmcd.descriptors import usual_limit_for
 
+log = logging.getLogger(__name__)
+
 _CONNECT_EVERY_S: Final = 0.05
 END_WITHIN_S: Final = 1.0
+_REAPED_WITHIN_S: Final = 2.0
 
 
 class AgentProcess:
@@ -37,10 +42,15 @@ class AgentProcess:
                 close_fds=True,
             )
         except OSError as error:
-            raise OsError(-(error.errno or 5), f"cannot start {command[0]}: {error}") from error
+            raise OsError(-(error.errno or errno.EIO), f"cannot start {command[0]}: {error}") from error
         self.pid = self._process.pid
         usual_limit_for(self.pid)
-        self._pidfd = os.pidfd_open(self.pid)
+        try:
+            self._pidfd = os.pidfd_open(self.pid)
+        except OSError as error:
+            self._process.kill()
+            self._process.wait()
+            raise OsError(-(error.errno or errno.EIO), f"cannot watch {command[0]}: {error}") from error
         loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[int] = loop.create_future()
         loop.add_reader(self._pidfd, self._reap)
@@ -60,9 +70,13 @@ class AgentProcess:
         if not hangs:
             await asyncio.wait([self.ended], timeout=END_WITHIN_S)
         # What the agent started goes with it: its group is there for as long as one of them is.
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        return await asyncio.shield(self.ended)
+        await asyncio.wait([self.ended], timeout=_REAPED_WITHIN_S)
+        if self.ended.done():
+            return self.ended.result()
+        log.warning("process %d cannot be ended now; it is reaped when the kernel lets go of it", self.pid)
+        return 0
 
 
 async def start_piped(command: Sequence[str], stream: AgentStream, directory: Path | None) -> AgentProcess:
@@ -75,7 +89,12 @@ async def start_piped(command: Sequence[str], stream: AgentStream, directory: Pa
             ours.close()
             raise
     ours.setblocking(False)
-    await asyncio.get_running_loop().create_connection(lambda: stream, sock=ours)
+    try:
+        await asyncio.get_running_loop().create_connection(lambda: stream, sock=ours)
+    except BaseException:
+        ours.close()
+        await process.end(hangs=True)
+        raise
     return process
 
 
@@ -87,6 +106,7 @@ def start_listening(command: Sequence[str], directory: Path | None) -> AgentProc
 async def connect(family: int, address: str, stream: AgentStream, within_s: float) -> None:
     """Connect to an agent that listens, or is about to; ``OsError`` when it does not within the time."""
     loop = asyncio.get_running_loop()
+    last = OSError(errno.ETIMEDOUT, "it does not accept")
     try:
         async with asyncio.timeout(within_s):
             while True:
@@ -97,7 +117,7 @@ async def connect(family: int, address: str, stream: AgentStream, within_s: floa
                     last = error
                 await asyncio.sleep(_CONNECT_EVERY_S)
     except TimeoutError:
-        raise OsError(-(last.errno or 110), f"cannot connect to the agent at {address}: {last}") from None
+        raise OsError(-(last.errno or errno.ETIMEDOUT), f"cannot connect to the agent at {address}: {last}") from None
 
 
 def _connect_once(loop: asyncio.AbstractEventLoop, family: int, address: str, stream: AgentStream) -> Awaitable[object]:

@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from containers.engines import Docker, engine
-from containers.served import Helper, until
+from containers.served import Helper, answers, until
 from peers import STOCK_PATH, clean_environment
 from pypcp.wire.root import Kind, LookupRequest, encode
 
@@ -91,7 +91,7 @@ def stocks(folder: Path, environment: dict[str, str]) -> Iterator[Path]:
     assert dbpmda.stdin is not None
     dbpmda.stdin.write(f"open pipe {STOCK_ROOT} -d 1 -s {path} -l {folder}/stock.log\n")
     dbpmda.stdin.flush()
-    until(path.exists, "stock's socket")
+    until(lambda: answers(path), "stock's pmdaroot")
     try:
         yield path
     finally:

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 import pypcp.root
+from pypcp.errors import PcpError
 from pypcp.pmda.rootclient import RootClient
 from pypcp.wire.root import Message, decode, encode
 
@@ -157,6 +158,15 @@ class Outsider:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
+
+
+def answers(path: Path) -> bool:
+    """Whether a helper greets whoever connects there; a socket that is bound may not listen yet."""
+    try:
+        with RootClient(path):
+            return True
+    except PcpError:
+        return False
 
 
 def status(pid: int) -> dict[str, str]:

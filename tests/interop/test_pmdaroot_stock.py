@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from containers.engines import Engine, Lxc, engine
-from containers.served import MAIN, Helper, children, gone, status, until
+from containers.served import MAIN, Helper, answers, children, gone, status, until
 from peers import PMDAS, PMNS, STOCK_PATH, STOCK_PMCD, clean_environment, free_port, require, stock
 from pypcp.errors import ContainerNotFound, OsError, PcpError
 from pypcp.pmda.rootclient import RootClient
@@ -87,7 +87,7 @@ def stock_server(lxc: Engine, tmp_path: Path) -> Iterator[Path]:
     dbpmda.stdin.write(f"open pipe {STOCK_ROOT} -d 1 -s {socket} -l {tmp_path}/stock.log\n")
     dbpmda.stdin.flush()
     try:
-        until(socket.exists, "stock's socket")
+        until(lambda: answers(socket), "stock's pmdaroot")
         yield socket
     finally:
         dbpmda.stdin.close()

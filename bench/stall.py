@@ -7,6 +7,7 @@ the time of each fetch is counted from the moment at which it was due.
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -106,9 +107,8 @@ class Stall:
         try:
             yield
         finally:
-            os.kill(client.pid, 9)
-            for child in children(client.pid):
-                os.kill(child, 9)
+            for pid in (*children(client.pid), client.pid):
+                os.kill(pid, signal.SIGKILL)
             client.communicate()
 
 

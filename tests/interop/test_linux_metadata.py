@@ -39,13 +39,19 @@ SUBTREES = (
     "network.sockstat",
     "disk.dev",
     "disk.all",
+    "disk.dm",
+    "disk.md",
+    "disk.partitions",
+    "hinv.map.dmname",
+    "hinv.map.mdname",
     "network.interface",
 )
 
 NOT_OURS = {
     r"mem\.numa\.(util\.|max_bandwidth)": "a later step: per NUMA node",
+    r"disk\.md\.status": "stock runs mdadm(8) for it",
     r"mem\.slab": "a later step: needs root, and its instances are many",
-    r"disk\.dev\.((|r_|w_|d_|f_)await|(|r_|w_|d_)avg_(rqsz|qlen)|util)$": "derived by stock's clients",
+    r"disk\.(dev|dm|md)\.((|r_|w_|d_|f_)await|(|r_|w_|d_)avg_(rqsz|qlen)|util)$": "derived by stock's clients",
 }
 """Names of stock's that ours has not, and why."""
 

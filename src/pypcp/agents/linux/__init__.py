@@ -27,6 +27,7 @@ from pypcp.agents.linux import (
     utmp,
     vfs,
     vmstat,
+    volumes,
     zoneinfo,
 )
 from pypcp.agents.linux.files import Files
@@ -57,6 +58,7 @@ DECLARATIONS: Final[tuple[Callable[[Agent, Files], None], ...]] = (
     zoneinfo.declare,
     ksm.declare,
     diskstats.declare,
+    volumes.declare,
     netdev.declare,
     netaddr.declare,
     sockstat.declare,

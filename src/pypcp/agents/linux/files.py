@@ -131,6 +131,16 @@ class Files:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
+    def links(self, path: str) -> dict[str, str]:
+        """The symbolic links in a directory by their names, and what each says; none where there is no directory."""
+        found = {}
+        for name in self.list_directory(path):
+            try:
+                found[name] = os.readlink(f"{self._prefix}{path}/{name}")
+            except OSError:  # it is something else, or gone by now
+                continue
+        return found
+
 
 def number(text: bytes) -> int | None:
     """The value of a file that holds one number; None for an empty one."""

@@ -31,7 +31,7 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(TREE, tmp_path / "root"))
+    return Path(shutil.copytree(TREE, tmp_path / "root", symlinks=True))
 
 
 def _changed(root: Path, whole: dict[str, Answer]) -> dict[str, Answer]:

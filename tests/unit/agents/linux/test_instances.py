@@ -9,6 +9,7 @@ from linux_trees import ask, recorded
 from pypcp.agents.linux import linux_agent
 from pypcp.agents.linux.diskstats import chosen_scheduler, is_disk
 from pypcp.agents.linux.links import KEPT_OPEN
+from pypcp.agents.linux.volumes import is_partition
 from pypcp.model.ids import InDom
 
 DISKS = """
@@ -30,6 +31,29 @@ def test_whole_disks_are_listed(name: str) -> None:
 @pytest.mark.parametrize("name", OTHERS.split())
 def test_partitions_and_devices_made_of_others_are_not(name: str) -> None:
     assert not is_disk(name)
+
+
+PARTITIONS = """
+sda1 sda12 sdaa1 vda1 xvdaa2 nvme0n1p1 mmcblk0boot0p1 nbd0p1 cciss/c0d0p1 fd0 scd0 drbd0 bcache0p1 pmem0 zd16 mtdblock0
+"""
+
+
+def test_partitions_are_all_that_has_no_other_place() -> None:
+    assert [name for name in PARTITIONS.split() if not is_partition(name)] == []
+    assert [
+        name for name in (*DISKS.split(), "loop0", "ram0", "zram0", "dm-0", "md0", "sr0") if is_partition(name)
+    ] == []
+
+
+def test_volumes_go_by_the_names_they_have_now(tmp_path: Path) -> None:
+    names = ["hinv.map.dmname", "hinv.map.mdname"]
+    agent = linux_agent(_tree(tmp_path, diskstats=_diskstats("dm-0", "dm-1", "md127", "md_d0")))
+    assert ask(agent, names) == {"hinv.map.dmname": None, "hinv.map.mdname": {"md127": "md127"}}
+    (tmp_path / "sys/block/dm-1/dm").mkdir(parents=True)
+    (tmp_path / "sys/block/dm-1/dm/name").write_text("vg-swap\n")
+    (tmp_path / "dev/md").mkdir(parents=True)
+    (tmp_path / "dev/md/home").symlink_to("../md127")
+    assert ask(agent, names) == {"hinv.map.dmname": {"vg-swap": "dm-1"}, "hinv.map.mdname": {"home": "md127"}}
 
 
 @pytest.mark.parametrize(

@@ -40,9 +40,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PMIDS_AT: Final = HEADER_SIZE + 16
-_MEMO_FRAME: Final = _PMIDS_AT + 4 * SLICE
+_SHORT_FRAME: Final = _PMIDS_AT + 4 * SLICE
+_MEMO_BYTES: Final = 8192
 _MEMO_SIZE: Final = 4
-"""A client's last few fetch lists are found by the bytes of the whole request, if they are answered in one go."""
+"""A client's last few fetch lists are found by the bytes of the whole request, if these are not many."""
 _PROGRESS_BYTES: Final = 64 << 10
 """Who reads this much of his replies within the time for writing is given the same time again."""
 _REST: Final = "the rest of a PDU did not come"
@@ -253,6 +254,8 @@ class ClientConnection(asyncio.Protocol):
             self.drop("internal error")
             return
         self._task = None
+        if self._transport.is_closing():
+            return
         if reply is not None:
             self._send(reply)
         self._take_turn()
@@ -279,6 +282,7 @@ class ClientConnection(asyncio.Protocol):
         daemon = self.daemon
         return (
             self._memo_of is daemon.plans
+            and view.brief
             and not view.processes
             and not (self._queue or self._full or self.changes)
             and self._task is None
@@ -310,15 +314,12 @@ class ClientConnection(asyncio.Protocol):
         if self._memo_of is not daemon.plans:
             self._memo.clear()
             self._memo_of = daemon.plans
-        if len(frame) > _MEMO_FRAME:
-            return self._fetch_in_turns(frame)
         known = self._memo.get(frame)
         view = known() if known is not None else None
-        if view is None:
+        if view is None and len(frame) <= _SHORT_FRAME:
             view = self._plan(frame)
-            if len(self._memo) >= _MEMO_SIZE:
-                self._memo.clear()
-            self._memo[frame] = weakref.ref(view)
+        if view is None or not view.brief:
+            return self._fetch_in_turns(frame)
         if view.processes:
             return self._fetch_later(view)
         reply = view.answer(self.client, daemon.moment())
@@ -337,6 +338,8 @@ class ClientConnection(asyncio.Protocol):
             view = self._plan(frame)
         gathered = await gather(view, self.client, self.daemon.limits.agent_soft_s)
         async with self.daemon.long_work:
+            if view.brief:
+                return self._finish(view.render(self.client, None, gathered)[1])
             return self._finish(await view.answer_in_turns(self.client, gathered, self.daemon.turns))
 
     def _finish(self, reply: bytes) -> bytes:
@@ -360,7 +363,12 @@ class ClientConnection(asyncio.Protocol):
         profile = self._profiles.get(request.context)
         if profile is None:
             raise MissingProfile(f"context {request.context}")
-        return self.daemon.plans.view(frame[_PMIDS_AT:], request.highres, profile)
+        view = self.daemon.plans.view(frame[_PMIDS_AT:], request.highres, profile)
+        if len(self._memo) >= _MEMO_SIZE or sum(map(len, self._memo)) + len(frame) > _MEMO_BYTES:
+            self._memo.clear()
+        if len(frame) <= _MEMO_BYTES:
+            self._memo[frame] = weakref.ref(view)
+        return view
 
     # Everything else
 
@@ -459,10 +467,15 @@ class ClientConnection(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         try:
             transport = await loop.start_tls(self._transport, self, context, server_side=True)
-        except (OSError, ssl.SSLError) as error:
+            if transport is None:
+                raise ConnectionResetError("the connection ended in the middle of the handshake")
+        except BaseException as error:
             self.drop(f"no TLS: {error}")
-            raise TlsError(str(error)) from error
-        self._transport = cast(asyncio.Transport, transport)
+            loop.call_soon(self.connection_lost, None)  # in the middle of a handshake the event loops do not tell us
+            if isinstance(error, OSError | ssl.SSLError):
+                raise TlsError(str(error)) from error
+            raise
+        self._transport = transport
         self._transport.set_write_buffer_limits(self.daemon.limits.write_buffer_bytes)
         self.is_private = True
 

@@ -27,6 +27,8 @@ _BYTES_PER_METRIC: Final = 1500
 """What a metric of a prepared fetch takes (reader, segment, parts), measured over the linux agent's metrics."""
 
 SLICE: Final = 128
+BRIEF_S: Final = 0.002
+"""What takes no longer may be done in one go: a client's turn is as long."""
 """Metrics of an agent here that are answered in one go."""
 
 _NOTHING_GATHERED: Final[Mapping[int, Fetched]] = {}
@@ -48,8 +50,9 @@ class Leg:
 class PlanView:
     """A plan for one profile: the agents' requests and the layout of the reply.
 
-    ``processes`` are the legs that have to be waited for; without any, :meth:`answer` answers at once. That takes a
+    ``processes`` are the legs that have to be waited for; without any, :meth:`answer` answers at once. That may take a
     while with more than ``SLICE`` metrics: :meth:`answer_in_turns` lets others have their turn between its slices.
+    ``brief``: it does not, by the time that the last answer took.
     """
 
     def __init__(self, plan: FetchPlan, profile: Profile) -> None:
@@ -64,12 +67,17 @@ class PlanView:
         self._layout = ReplyLayout(plan.pmids, [leg.places for leg in self.legs], plan.highres, plan.max_reply)
         self._moment: object = None
         self._reply = b""
+        self._long = len(plan.pmids) > SLICE
+        self.brief = not self._long
 
     def answer(self, client: Client, moment: object) -> bytes:
         """The reply to a fetch; requests of one ``moment`` share it unless something in it depends on the client."""
         if moment is not None and moment is self._moment:
             return self._reply
+        began = time.perf_counter() if self._long else 0.0
         shared, reply = self.render(client, moment, _NOTHING_GATHERED)
+        if self._long:
+            self.brief = time.perf_counter() - began < BRIEF_S
         if shared:
             self._moment, self._reply = moment, reply
         return reply
@@ -85,14 +93,18 @@ class PlanView:
         return shared, self._layout.render(fetched, time.time_ns())
 
     async def answer_in_turns(self, client: Client, gathered: Mapping[int, Fetched], turns: Turns) -> bytes:
-        """As :meth:`render`, in slices. Nobody else may use this view meanwhile."""
+        """As :meth:`render`, in slices. Nobody else may use this view meanwhile: whoever has not it ``brief`` waits."""
         moment = object()
         fetched = []
+        took = 0.0
         for leg in self.legs:
+            began = time.perf_counter()
             fetched.append(_fetched(leg, client, moment, gathered))
+            took += time.perf_counter() - began
             await turns.turn()
         for _ in self._layout.lay_out(fetched):
             await turns.turn()
+        self.brief = took < BRIEF_S
         return self._layout.render(fetched, time.time_ns())
 
 

@@ -11,8 +11,10 @@ import pytest
 
 from pypcp.errors import NoAgent, ProtocolError, RequestTimeout, TryAgain
 from pypcp.model.ids import Pmid
+from pypcp.model.values import ValueType
 from pypcp.pmapi.context import Context
 from pypcp.pmcd.agent_keeper import AgentKeeper
+from pypcp.pmda.agent import Agent
 from pypcp.wire.pdu import PduType, StateChange
 from running import Running, Starter
 
@@ -265,3 +267,25 @@ async def test_a_bad_configuration_changes_nothing(start: Starter, tmp_path: Pat
         (tmp_path / "pmcd.conf").write_text("nonsense\n")
         await running.daemon.reload()
         assert await fetched(client, GOOD_VALUE) == [1]
+
+
+async def test_an_agent_in_the_daemon_that_is_not_ready_costs_its_own_metrics_only(start: Starter) -> None:
+    agent = Agent("busy", BAD)
+    agent.cluster(0).metric("busy.value", 0, ValueType.U32, lambda _: 7, help_="A number\nIt is seven.")
+    async with start(own=[agent]) as running, running.client() as client:
+        with agent.not_ready():
+            assert await fetched(client, NUMAGENTS, BAD_VALUE) == [2, TryAgain]
+        assert await fetched(client, NUMAGENTS, BAD_VALUE) == [2, 7]
+
+
+async def test_names_that_do_not_go_together_change_nothing_and_the_next_reload_is_done(
+    start: Starter, tmp_path: Path
+) -> None:
+    async with start({GOOD: "well"}) as running, running.client() as client:
+        names = (tmp_path / "names").read_text()
+        (tmp_path / "names").write_text("root {\n    pmcd 200:0:0\n}\n")
+        await running.daemon.reload()
+        assert await client.lookup_name("fake100.value") == GOOD_VALUE
+        (tmp_path / "names").write_text(names.replace("value", "other"))
+        await running.daemon.reload()
+        assert await client.lookup_name("fake100.other") == GOOD_VALUE

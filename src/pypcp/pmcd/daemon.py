@@ -7,7 +7,8 @@ import errno
 import logging
 import socket
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -62,6 +63,23 @@ def _peer_of(sock: socket.socket) -> tuple[str, int]:
     except OSError as error:  # it is gone already
         raise OsError(-(error.errno or errno.ENOTCONN), f"a client that is gone: {error}") from error
     return address, port
+
+
+@contextmanager
+def _the_authors_trouble(name: str) -> Iterator[None]:
+    """Whatever an agent's own code does wrong when it begins or ends is said, and is nobody else's."""
+    try:
+        yield
+    except Exception:
+        log.exception("%s: the agent's code failed", name)
+
+
+def _begin(routes: Iterable[Route]) -> None:
+    """Let the agents in this process begin what they do in the background."""
+    for route in routes:
+        if isinstance(route, LocalRoute):
+            with _the_authors_trouble(route.name):
+                route.agent.start()
 
 
 class Daemon:
@@ -157,6 +175,7 @@ class Daemon:
 
     async def _start(self, specs: Sequence[AgentSpec]) -> dict[AgentSpec, Route]:
         started = dict(self._maker.routes(specs))
+        _begin(started.values())
         keepers = [route for route in started.values() if isinstance(route, AgentKeeper)]
         if keepers:
             await asyncio.wait([keeper.settled for keeper in keepers])
@@ -168,10 +187,14 @@ class Daemon:
         await self._end([route for route in routes if route.domain != HELPER_DOMAIN])
         if self._helper is not None:
             self._helper.close()
-        await self._end(routes)
+        await self._end([route for route in routes if route.domain == HELPER_DOMAIN])
 
     async def _end(self, routes: Iterable[Route]) -> None:
         await asyncio.gather(*[route.stop() for route in routes if isinstance(route, AgentKeeper)])
+        for route in routes:
+            if isinstance(route, LocalRoute):
+                with _the_authors_trouble(route.name):
+                    route.agent.stop()
 
     def check_sources(self) -> None:
         """Reload if a file changed; looked at when clients come, and not more often than every second."""
@@ -185,7 +208,10 @@ class Daemon:
         while True:
             await self.told_to_reload.wait()
             self.told_to_reload.clear()
-            await self.reload()
+            try:
+                await self.reload()
+            except Exception:
+                log.exception("a reload failed in a way it must not; the next one is tried all the same")
 
     async def reload(self) -> None:
         """Read the files again, as after SIGHUP. Agents that stay as they are and all clients notice nothing.
@@ -197,6 +223,7 @@ class Daemon:
             configuration = self.sources.read_configuration()
             rules = rules_of(configuration.statements)
             static = self.sources.read_names()
+            merged_names(static, [route.agent for route in self._own.values() if isinstance(route, LocalRoute)])
         except (PcpError, ConfigurationError, OSError) as error:
             log.error("nothing is changed: %s", error)
             return
@@ -339,6 +366,7 @@ class Daemon:
         acceptor: Acceptor | None = None
         reloading = loop.create_task(self._reload_when_told())
         try:
+            _begin(self._own.values())
             await self.start_agents()
             acceptor = Acceptor(sockets, lambda: ClientConnection(self))
             self.listening = sockets
@@ -352,3 +380,4 @@ class Daemon:
             for connection in self.clients:
                 connection.drop("the daemon stops")
             await self.stop_agents()
+            await self._end(self._own.values())

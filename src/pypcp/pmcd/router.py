@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-from pypcp.errors import AgentFenced, PcpError
+from pypcp.errors import AgentFenced, AgentNotReady, PcpError, TryAgain
 from pypcp.model.ids import PM_ID_NULL, Pmid, dynamic_root
 from pypcp.pmda.interface import AgentInterface, Client, FetchRequest
 from pypcp.pmda.segments import EmptySegment, Fetched
@@ -66,10 +66,16 @@ class LocalRoute:
         """The agent's answer, or the route's refusal for each of the metrics."""
         refusal = self.refusal
         if refusal is None:
-            fetched = self.agent.fetch(request, client)
-            if fetched.changes:
-                self._announce(fetched.changes)
-            return fetched
+            try:
+                fetched = self.agent.fetch(request, client)
+            except AgentNotReady:
+                refusal = TryAgain
+            except PcpError as error:
+                refusal = type(error)
+            else:
+                if fetched.changes:
+                    self._announce(fetched.changes)
+                return fetched
         return Fetched([EmptySegment(pmid, refusal.code) for pmid in request.pmids])
 
     def attributes_changed(self, client: Client) -> None:

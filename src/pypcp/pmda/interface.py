@@ -63,6 +63,14 @@ class AgentInterface(Protocol):
         """Names below which metrics come and go while the agent runs."""
         ...
 
+    def start(self) -> None:
+        """Somebody is going to ask: read in the background what is to be read there."""
+        ...
+
+    def stop(self) -> None:
+        """Nobody asks any more: keep what is to be kept, let go of the rest."""
+        ...
+
     def fetch(self, request: FetchRequest, client: Client) -> Fetched:
         """One segment per metric asked for, in that order; a metric's failure is its segment. See: pmdaFetch(3)."""
         ...

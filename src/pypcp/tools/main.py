@@ -12,6 +12,8 @@ from pypcp import __version__
 COMMANDS: Final = {
     "up": ("pypcp.tools.up", "run the collector here and now, no configuration needed"),
     "pmcd": ("pypcp.tools.pmcd", "run the collector with stock's options and files"),
+    "pmdaroot": ("pypcp.tools.pmdaroot", "run the privileged helper"),
+    "root": ("pypcp.tools.root_policy", "say what the privileged helper would allow, and why"),
     "user": ("pypcp.tools.user", "say who can log in to the collector"),
     "info": ("pypcp.tools.info", "tell about metrics, as pminfo does"),
     "probe": ("pypcp.tools.probe", "tell whether metrics have values, as pmprobe does"),

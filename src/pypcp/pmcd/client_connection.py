@@ -266,6 +266,8 @@ class ClientConnection(asyncio.Protocol):
         return encode(Error(error.code), self.channel)
 
     def _send(self, reply: bytes) -> None:
+        if self._transport.is_closing():
+            return
         statistics = self.daemon.statistics
         statistics.pdu_out[frame_type(reply) & 63] += 1
         if statistics.pdu_trace is not None:
@@ -467,7 +469,7 @@ class ClientConnection(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         try:
             transport = await loop.start_tls(self._transport, self, context, server_side=True)
-            if transport is None:
+            if transport is None or self._transport.is_closing():  # uvloop gives one that leads nowhere
                 raise ConnectionResetError("the connection ended in the middle of the handshake")
         except BaseException as error:
             self.drop(f"no TLS: {error}")

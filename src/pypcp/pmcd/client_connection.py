@@ -78,7 +78,6 @@ class ClientConnection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._full = False
         self._reading = True
-        self._welcome = False
         self._may_be_version_1 = True
         self._next_frame: asyncio.Future[bytes] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -154,13 +153,16 @@ class ClientConnection(asyncio.Protocol):
         self._transport.abort()
 
     def close(self) -> None:
-        """Send what is still to be sent, and close."""
+        """Send what is still to be sent, but not for ever, and close."""
         self._queue.clear()
         self._transport.close()
+        self._limit_wait()
 
     def _limit_wait(self) -> None:
         """Whatever is waited for now, there is an end to it, which does not move while it is the same wait."""
-        if not self._welcome:
+        if self._transport.is_closing():
+            awaited, seconds = "the last reply is not read", self.daemon.limits.write_s
+        elif not self.entered.welcome:
             awaited, seconds = "no credentials", self.daemon.limits.hello_s
         elif self._full:
             awaited, seconds = "replies are not read", self.daemon.limits.write_s
@@ -223,7 +225,7 @@ class ClientConnection(asyncio.Protocol):
         if statistics.pdu_trace is not None:
             statistics.pdu_trace("Recv", frame, f"fd={self.fd}")
         try:
-            if not self._welcome and type_ != PduType.CREDS and not self._is_version_1(type_):
+            if not self.entered.welcome and type_ != PduType.CREDS and not self._is_version_1(type_):
                 self.drop("a request without credentials that were accepted")
                 return
             if type_ == PduType.HIGHRES_FETCH or type_ == PduType.FETCH:
@@ -405,9 +407,9 @@ class ClientConnection(asyncio.Protocol):
         Once is enough: who may change its attributes over and over keeps every agent busy with being told.
         """
         self._may_be_version_1 = False
-        if self._welcome and (pdu.flags or self.channel.version == PDU_VERSION1):
+        if self.entered.welcome and (pdu.flags or self.channel.version == PDU_VERSION1):
             raise ProtocolError("credentials after those that were accepted")
-        if self._welcome or not pdu.version:
+        if self.entered.welcome or not pdu.version:
             return None
         steps = Greeting(self, pdu).begin()
         if steps is None:
@@ -421,7 +423,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _let_in(self, version: int) -> None:
         self.channel.version = version
-        self._welcome = True
+        self.entered.welcome = True
         self._limit_wait()
 
     def _is_version_1(self, type_: int) -> bool:
@@ -467,8 +469,9 @@ class ClientConnection(asyncio.Protocol):
         if self._queue or self._frames.pending:
             raise TlsError("bytes in clear where TLS should begin")
         loop = asyncio.get_running_loop()
+        below = self._transport
         try:
-            transport = await loop.start_tls(self._transport, self, context, server_side=True)
+            transport = await loop.start_tls(below, self, context, server_side=True)
             if transport is None or self._transport.is_closing():  # uvloop gives one that leads nowhere
                 raise ConnectionResetError("the connection ended in the middle of the handshake")
         except BaseException as error:
@@ -480,6 +483,11 @@ class ClientConnection(asyncio.Protocol):
         self._transport = transport
         self._transport.set_write_buffer_limits(self.daemon.limits.write_buffer_bytes)
         self.is_private = True
+        if not self._reading:
+            # A request came with the end of the handshake, before there was this transport to pause.
+            below.resume_reading()
+            self._reading = True
+            self._steer_reading()
 
     def _profile(self, pdu: ProfilePdu) -> None:
         """PROFILE: kept for its context, no answer."""

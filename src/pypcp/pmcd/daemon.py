@@ -146,6 +146,9 @@ class Daemon:
         here = [route.agent for route in routes.values() if isinstance(route, LocalRoute)]
         self._answering = None
         self.router = Router(routes.values(), merged_names(self._static, here))
+        self._forget_plans()
+
+    def _forget_plans(self) -> None:
         self.plans = PlanCache(self.router, self.limits.reply_bytes, self.limits.plan_cache_bytes)
 
     # Agents
@@ -235,6 +238,7 @@ class Daemon:
         self.reloaded()
 
     def _change_gate(self, rules: AccessRules) -> None:
+        self._forget_plans()  # and with them that clients may have what they are for
         by_client = {connection.client: connection for connection in self.clients}
         there = [(connection.entered, client) for client, connection in by_client.items()]
         for client in self.gate.change(rules, there):

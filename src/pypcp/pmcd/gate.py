@@ -21,12 +21,16 @@ _NOTHING = Access()
 
 @dataclass(slots=True, eq=False)
 class Pass:
-    """What one client was let in on: by where it comes from (``address``, None for the UNIX socket), by its account."""
+    """What one client was let in on: by where it comes from (``address``, None for the UNIX socket), by its account.
+
+    ``welcome``: its greeting is over. Before that nobody can say what its account is.
+    """
 
     address: str | None
     host: Access = _NOTHING
     account: Access = _NOTHING
     never: Operation = NO_OPERATION
+    welcome: bool = False
 
     @property
     def denied(self) -> Operation:
@@ -82,7 +86,8 @@ class Gate:
             entered.host = entered.account = _NOTHING
             try:
                 entered.host = self._admit(entered, self.rules.for_host(entered.address))
-                self.identify(entered, client)
+                if entered.welcome:
+                    self.identify(entered, client)
             except PcpError:
                 refused.append(client)
         return refused

@@ -74,7 +74,7 @@ def test_the_summary_that_stock_makes_of_a_host_is_whole(our_daemon: OurDaemon) 
     summary = stock("pcp", "-h", our_daemon.tcp)
     assert summary.returncode == 0, summary.stderr
     assert re.search(r"services: pmcd", summary.stdout)
-    assert re.search(r"pmcd: Version \S+-\S+, 2 agents", summary.stdout)
+    assert re.search(r"pmcd: Version \S+-\S+, 3 agents", summary.stdout)
     assert re.search(r"pmda: pmcd linux", summary.stdout)
     assert "timezone: UTC" in summary.stdout
 

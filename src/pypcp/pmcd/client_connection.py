@@ -46,6 +46,8 @@ _MEMO_SIZE: Final = 4
 """A client's last few fetch lists are found by the bytes of the whole request, if these are not many."""
 _PROGRESS_BYTES: Final = 64 << 10
 """Who reads this much of his replies within the time for writing is given the same time again."""
+_VERSION_1_REPLY: Final = 256 << 10
+"""Replies of version 1 are encoded anew in one go; there were no long ones in its days."""
 _REST: Final = "the rest of a PDU did not come"
 _OF_VERSION_1: Final = VERSION_1_REQUESTS | {PduType.CREDS}
 _MUST_NOT: Final = "%s: a request failed in a way it must not; the client is dropped"
@@ -326,10 +328,7 @@ class ClientConnection(asyncio.Protocol):
             return self._fetch_in_turns(frame)
         if view.processes:
             return self._fetch_later(view)
-        reply = view.answer(self.client, daemon.moment())
-        if self.changes or self.channel.version == PDU_VERSION1:
-            return self._finish(reply)
-        return reply
+        return self._finish(view.answer(self.client, daemon.moment()))
 
     async def _fetch_later(self, view: PlanView) -> bytes:
         gathered = await gather(view, self.client, self.daemon.limits.agent_soft_s)
@@ -348,7 +347,10 @@ class ClientConnection(asyncio.Protocol):
 
     def _finish(self, reply: bytes) -> bytes:
         """What goes out: the changes since the last reply as a positive ERROR before it; or all of it as version 1."""
+        self.daemon.plans.make_room()
         if self.channel.version == PDU_VERSION1:
+            if len(reply) > _VERSION_1_REPLY:
+                raise TooBig(f"a reply of {len(reply)} bytes; the limit is {_VERSION_1_REPLY} in version 1")
             return encode(decode(reply), self.channel)
         changes, self.changes = self.changes, 0
         if changes:

@@ -26,6 +26,9 @@ from pypcp.wire.pdu import PduType
 _BYTES_PER_METRIC: Final = 1500
 """What a metric of a prepared fetch takes (reader, segment, parts), measured over the linux agent's metrics."""
 
+_BYTES_PER_REPLY_BYTE: Final = 3
+"""What a view keeps of its last reply: the parts, what agents here made them from, the whole for others who ask."""
+
 SLICE: Final = 128
 BRIEF_S: Final = 0.002
 """What takes no longer may be done in one go: a client's turn is as long."""
@@ -47,6 +50,13 @@ class Leg:
         return Fetched([EmptySegment(pmid, code) for pmid in self.request.pmids])
 
 
+@dataclass(slots=True, eq=False)
+class Held:
+    """The memory that views take together, about."""
+
+    bytes: int = 0
+
+
 class PlanView:
     """A plan for one profile: the agents' requests and the layout of the reply.
 
@@ -55,7 +65,9 @@ class PlanView:
     ``brief``: it does not, by the time that the last answer took.
     """
 
-    def __init__(self, plan: FetchPlan, profile: Profile) -> None:
+    def __init__(self, plan: FetchPlan, profile: Profile, held: Held) -> None:
+        self.held = held
+        self.held_bytes = 0
         self.legs = [
             Leg(route, FetchRequest(tuple([plan.pmids[place] for place in slice_]), profile), slice_)
             for route, places in plan.shares
@@ -64,11 +76,32 @@ class PlanView:
         self.request_type = PduType.HIGHRES_FETCH if plan.highres else PduType.FETCH
         self.reply_type = PduType.HIGHRES_RESULT if plan.highres else PduType.RESULT
         self.processes = [leg for leg in self.legs if isinstance(leg.route, AgentKeeper)]
-        self._layout = ReplyLayout(plan.pmids, [leg.places for leg in self.legs], plan.highres, plan.max_reply)
+        self._plan = plan
+        self._layout = self._new_layout()
+        self._least = len(plan.pmids) * _BYTES_PER_METRIC
+        self.hold(self._least)
         self._moment: object = None
         self._reply = b""
         self._long = len(plan.pmids) > SLICE
         self.brief = not self._long
+
+    def _new_layout(self) -> ReplyLayout:
+        plan = self._plan
+        return ReplyLayout(plan.pmids, [leg.places for leg in self.legs], plan.highres, plan.max_reply)
+
+    def hold(self, size: int) -> None:
+        """The view takes so many bytes now, about."""
+        self.held.bytes += size - self.held_bytes
+        self.held_bytes = size
+
+    def _rendered(self, fetched: list[Fetched]) -> bytes:
+        """The reply; what processes gave is forgotten at once, the next fetch brings it anew."""
+        reply = self._layout.render(fetched, time.time_ns())
+        if self.processes:
+            self._layout = self._new_layout()
+        if len(self.processes) < len(self.legs):
+            self.hold(self._least + _BYTES_PER_REPLY_BYTE * len(reply))
+        return reply
 
     def answer(self, client: Client, moment: object) -> bytes:
         """The reply to a fetch; requests of one ``moment`` share it unless something in it depends on the client."""
@@ -90,7 +123,7 @@ class PlanView:
             each = _fetched(leg, client, moment, gathered)
             fetched.append(each)
             shared = shared and each.shared
-        return shared, self._layout.render(fetched, time.time_ns())
+        return shared, self._rendered(fetched)
 
     async def answer_in_turns(self, client: Client, gathered: Mapping[int, Fetched], turns: Turns) -> bytes:
         """As :meth:`render`, in slices. Nobody else may use this view meanwhile: whoever has not it ``brief`` waits."""
@@ -105,7 +138,7 @@ class PlanView:
         for _ in self._layout.lay_out(fetched):
             await turns.turn()
         self.brief = took < BRIEF_S
-        return self._layout.render(fetched, time.time_ns())
+        return self._rendered(fetched)
 
 
 def _slices(route: Route, places: list[int]) -> list[list[int]]:
@@ -137,16 +170,17 @@ class FetchPlan:
                 shares.setdefault(route.domain, (route, []))[1].append(place)
         self.shares = list(shares.values())
 
-    @property
-    def held_bytes(self) -> int:
-        """The memory that the plan takes with all its views, about."""
-        return len(self.pmids) * len(self.views) * _BYTES_PER_METRIC
+    def drop_oldest_view(self) -> None:
+        """Forget the view that was used least recently; whoever still uses it uses it up."""
+        view = self.views.pop(next(iter(self.views)))
+        view.hold(0)
+        view.held = Held()
 
 
 class PlanCache:
     """The plans of a router, the least recently used dropped when they take too much memory.
 
-    ``held_bytes`` is the memory that they take, about. Who keeps a view keeps it by a weak reference, or a client could
+    Who keeps a view keeps it by a weak reference, or a client could
     hold more memory than there is.
     """
 
@@ -154,7 +188,7 @@ class PlanCache:
         self.router = router
         self._max_reply = max_reply
         self._limit = limit_bytes
-        self.held_bytes = 0
+        self._held = Held()
         self._plans: OrderedDict[tuple[bytes, bool], FetchPlan] = OrderedDict()
 
     def view(self, key: bytes, highres: bool, profile: Profile) -> PlanView:
@@ -165,18 +199,22 @@ class PlanCache:
             self._plans[key, highres] = plan
         else:
             self._plans.move_to_end((key, highres))
-        view = plan.views.get(profile)
-        if view is None:
-            before = plan.held_bytes
-            view = plan.views[profile] = PlanView(plan, profile)
-            self.held_bytes += plan.held_bytes - before
-            self._make_room(plan, profile)
+        view = plan.views.pop(profile, None) or PlanView(plan, profile, self._held)
+        plan.views[profile] = view
+        self.make_room()
         return view
 
-    def _make_room(self, newest: FetchPlan, profile: Profile) -> None:
-        while self.held_bytes > self._limit and len(self._plans) > 1:
-            _, oldest = self._plans.popitem(last=False)
-            self.held_bytes -= oldest.held_bytes
-        if self.held_bytes > self._limit:
-            newest.views = {profile: newest.views[profile]}
-            self.held_bytes = newest.held_bytes
+    @property
+    def held_bytes(self) -> int:
+        """The memory that all views take, about; what a view keeps of a reply counts from then on."""
+        return self._held.bytes
+
+    def make_room(self) -> None:
+        """The oldest go, but the last one that was asked for stays."""
+        while self._held.bytes > self._limit:
+            oldest = next(iter(self._plans.values()))
+            if len(self._plans) == 1 and len(oldest.views) == 1:
+                return
+            oldest.drop_oldest_view()
+            if not oldest.views:
+                self._plans.popitem(last=False)

@@ -1,0 +1,68 @@
+"""What is worked out for clients takes no more memory than it may, whatever the replies come to."""
+
+import pytest
+
+from fakes.client import RawClient, fetch
+from honest import NUMAGENTS
+from pypcp.errors import TooBig, to_v1
+from pypcp.model.ids import Pmid
+from pypcp.model.profile import EVERYTHING, InDomProfile, Profile
+from pypcp.model.values import ValueType
+from pypcp.pmda.agent import Agent
+from pypcp.wire.fetch import ProfilePdu
+from pypcp.wire.result import Result
+from running import Starter
+
+pytestmark = pytest.mark.anyio
+MUCH = Pmid.build(100, 0, 0)
+MUCH_BYTES = 1 << 20
+LIMIT = 8 << 20
+
+
+def an_agent_of_much() -> Agent:
+    agent = Agent("much", MUCH.domain)
+    agent.cluster(0).metric("much.text", 0, ValueType.STRING, lambda _: "x" * MUCH_BYTES)
+    return agent
+
+
+async def test_long_replies_under_many_profiles_are_not_all_kept(start: Starter) -> None:
+    async with start(own=[an_agent_of_much()], plan_cache_bytes=LIMIT) as running, RawClient(running.path) as client:
+        await client.greeted()
+        plans = running.daemon.plans
+        for instance in range(10):
+            chosen = Profile(True, {1: InDomProfile(True, frozenset([instance]))})
+            await client.send(ProfilePdu(0, chosen))
+            assert isinstance(await client.answer(fetch(MUCH)), Result)
+        (plan,) = plans._plans.values()
+        assert 1 <= sum([len(view._reply or b"".join(view._layout._parts)) for view in plan.views.values()]) <= LIMIT
+        assert len(plan.views) <= LIMIT // MUCH_BYTES // 2
+
+
+async def test_what_was_dropped_is_counted_no_more(start: Starter) -> None:
+    async with start(own=[an_agent_of_much()], plan_cache_bytes=LIMIT) as running, RawClient(running.path) as client:
+        await client.greeted()
+        for _ in range(3):
+            for more in range(8):
+                assert isinstance(await client.answer(fetch(MUCH, *[NUMAGENTS] * more)), Result)
+        plans = running.daemon.plans
+        views = [view for plan in plans._plans.values() for view in plan.views.values()]
+        assert plans.held_bytes == sum([view.held_bytes for view in views]) > MUCH_BYTES
+
+
+async def test_nothing_of_what_an_agent_process_said_is_kept(start: Starter) -> None:
+    async with start({100: "well"}, own=[]) as running, RawClient(running.path) as client:
+        await client.greeted()
+        for _ in range(2):
+            assert isinstance(await client.answer(fetch(MUCH, NUMAGENTS)), Result)
+        (plan,) = running.daemon.plans._plans.values()
+        (view,) = plan.views.values()
+        assert not view._layout._parts
+        assert not view._layout._fills
+
+
+async def test_a_long_reply_is_too_big_for_version_1(start: Starter) -> None:
+    async with start(own=[an_agent_of_much()]) as running, RawClient(running.path) as client:
+        await client.receive()
+        await client.send(ProfilePdu(0, EVERYTHING))
+        assert await client.code(fetch(MUCH, highres=False)) == to_v1(TooBig.code)
+        assert isinstance(await client.answer(fetch(NUMAGENTS, highres=False)), Result)

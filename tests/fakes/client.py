@@ -22,10 +22,14 @@ GREETING = encode(Creds()) + encode(ProfilePdu(0, EVERYTHING))
 
 
 class RawClient:
-    """A connection to the daemon at ``where``: the path of a UNIX socket, or a TCP port of this host."""
+    """A connection to the daemon at ``where``: the path of a UNIX socket, or a TCP port of this host.
 
-    def __init__(self, where: Path | int) -> None:
+    Whoever waits longer than ``limit_s`` for anything has a ``TimeoutError``.
+    """
+
+    def __init__(self, where: Path | int, limit_s: float = LIMIT_S) -> None:
         self.where = where
+        self.limit_s = limit_s
         self.socket = socket.socket(socket.AF_INET if isinstance(where, int) else socket.AF_UNIX)
         self.socket.setblocking(False)
         self._frames = FrameReader()
@@ -34,7 +38,7 @@ class RawClient:
 
     async def __aenter__(self) -> Self:
         where = ("127.0.0.1", self.where) if isinstance(self.where, int) else str(self.where)
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(self.limit_s):
             await self._loop.sock_connect(self.socket, where)
         return self
 
@@ -46,12 +50,12 @@ class RawClient:
     async def send(self, *pdus: Pdu | bytes) -> None:
         """Send PDUs or bytes, all in one segment."""
         data = b"".join([each if isinstance(each, bytes) else encode(each) for each in pdus])
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(self.limit_s):
             await self._loop.sock_sendall(self.socket, data)
 
     async def receive(self) -> bytes:
         """The next whole PDU; empty when the daemon has closed the connection, one way or another."""
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(self.limit_s):
             while not self._waiting:
                 try:
                     data = await self._loop.sock_recv(self.socket, 1 << 20)
@@ -64,7 +68,7 @@ class RawClient:
 
     async def take(self, size: int) -> None:
         """Read so many bytes and forget them."""
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(self.limit_s):
             while size > 0:
                 data = await self._loop.sock_recv(self.socket, min(size, 1 << 18))
                 assert data, "the daemon has closed the connection"

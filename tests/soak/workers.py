@@ -24,6 +24,8 @@ from pypcp.wire.pmns import PmnsNames, PmnsTraverse
 EVERY_S = 0.01
 HONEST = 4
 MOST = 16_000
+PATIENCE_S = 120.0
+"""What asks for much waits for others who do."""
 _HEADER = 12
 
 
@@ -86,14 +88,14 @@ def heavy(path: Path, pmids: list[int], ends: float) -> None:
 
 
 async def _again(path: Path, request: bytes) -> None:
-    async with RawClient(path) as client:
+    async with RawClient(path, PATIENCE_S) as client:
         await client.greeted()
         while True:
             assert await client.answer(request) is not None
 
 
 async def _in_advance(path: Path, pmids: list[int]) -> None:
-    async with RawClient(path) as client:
+    async with RawClient(path, PATIENCE_S) as client:
         await client.greeted()
         while True:
             sending = asyncio.create_task(client.send(fetch(*pmids) * 200))

@@ -288,8 +288,7 @@ class ClientConnection(asyncio.Protocol):
         daemon = self.daemon
         return (
             self._memo_of is daemon.plans
-            and view.brief
-            and not view.processes
+            and not (view.long or view.processes)
             and not (self._queue or self._full or self.changes)
             and self._task is None
             and self._timer is None
@@ -328,19 +327,27 @@ class ClientConnection(asyncio.Protocol):
             return self._fetch_in_turns(frame)
         if view.processes:
             return self._fetch_later(view)
+        if view.long:
+            return self._fetch_in_its_turn(view)
         return self._finish(view.answer(self.client, daemon.moment()))
+
+    async def _fetch_in_its_turn(self, view: PlanView) -> bytes:
+        """A long list that is answered soon is answered in one go, but one such in a round of the loop."""
+        await self.daemon.turns.turn()
+        return self._finish(view.answer(self.client, None))
 
     async def _fetch_later(self, view: PlanView) -> bytes:
         gathered = await gather(view, self.client, self.daemon.limits.agent_soft_s)
         return self._finish(view.render(self.client, None, gathered)[1])
 
     async def _fetch_in_turns(self, frame: bytes) -> bytes:
-        """A long list takes a while: one such at a time, in slices, and the short requests of others between them."""
-        async with self.daemon.long_work:
+        """A long list takes a while: few such at a time, in slices, and the short requests of others between them."""
+        room = self.daemon.turns.room_for((len(frame) - _PMIDS_AT) >> 2)
+        async with room:
             await self.daemon.turns.turn()
             view = self._plan(frame)
         gathered = await gather(view, self.client, self.daemon.limits.agent_soft_s)
-        async with self.daemon.long_work:
+        async with room, view.in_use:
             if view.brief:
                 return self._finish(view.render(self.client, None, gathered)[1])
             return self._finish(await view.answer_in_turns(self.client, gathered, self.daemon.turns))

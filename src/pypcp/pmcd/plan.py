@@ -7,6 +7,7 @@ the payloads between the bytes that stay, send.
 
 from __future__ import annotations
 
+import asyncio
 import struct
 import time
 from collections import OrderedDict
@@ -62,7 +63,7 @@ class PlanView:
 
     ``processes`` are the legs that have to be waited for; without any, :meth:`answer` answers at once. That may take a
     while with more than ``SLICE`` metrics: :meth:`answer_in_turns` lets others have their turn between its slices.
-    ``brief``: it does not, by the time that the last answer took.
+    ``long`` views are those; ``brief`` ones take no longer than a turn all the same, by the time of the last answer.
     """
 
     def __init__(self, plan: FetchPlan, profile: Profile, held: Held) -> None:
@@ -80,10 +81,11 @@ class PlanView:
         self._layout = self._new_layout()
         self._least = len(plan.pmids) * _BYTES_PER_METRIC
         self.hold(self._least)
+        self.in_use = asyncio.Lock()
         self._moment: object = None
         self._reply = b""
-        self._long = len(plan.pmids) > SLICE
-        self.brief = not self._long
+        self.long = len(plan.pmids) > SLICE
+        self.brief = not self.long
 
     def _new_layout(self) -> ReplyLayout:
         plan = self._plan
@@ -107,9 +109,9 @@ class PlanView:
         """The reply to a fetch; requests of one ``moment`` share it unless something in it depends on the client."""
         if moment is not None and moment is self._moment:
             return self._reply
-        began = time.perf_counter() if self._long else 0.0
+        began = time.perf_counter() if self.long else 0.0
         shared, reply = self.render(client, moment, _NOTHING_GATHERED)
-        if self._long:
+        if self.long:
             self.brief = time.perf_counter() - began < BRIEF_S
         if shared:
             self._moment, self._reply = moment, reply
@@ -126,7 +128,7 @@ class PlanView:
         return shared, self._rendered(fetched)
 
     async def answer_in_turns(self, client: Client, gathered: Mapping[int, Fetched], turns: Turns) -> bytes:
-        """As :meth:`render`, in slices. Nobody else may use this view meanwhile: whoever has not it ``brief`` waits."""
+        """As :meth:`render`, in slices, for who holds ``in_use``: whoever has not it ``brief`` waits for that."""
         moment = object()
         fetched = []
         took = 0.0

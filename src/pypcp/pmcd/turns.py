@@ -8,13 +8,29 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Final
+
+_LONG_AT_ONCE: Final = 8
+_HUGE: Final = 4096
 
 
 class Turns:
-    """Who waits for a turn, first come first served."""
+    """Who waits for a turn, first come first served.
+
+    What long work holds while it waits is memory, so only so much of it is under way: see :meth:`room_for`.
+    """
 
     def __init__(self) -> None:
         self._waiting: deque[Callable[[], None]] = deque()
+        self._long = asyncio.Semaphore(_LONG_AT_ONCE)
+        self._huge = asyncio.Semaphore(1)
+
+    def room_for(self, metrics: int) -> asyncio.Semaphore:
+        """What a fetch of so many metrics holds while it is worked on.
+
+        Those of a whole name space do not wait for those that no honest client has a use for.
+        """
+        return self._huge if metrics > _HUGE else self._long
 
     def ask(self, slice_: Callable[[], None]) -> None:
         """Have ``slice_`` called when its turn comes, in a later round of the loop."""

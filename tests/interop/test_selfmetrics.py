@@ -166,6 +166,18 @@ def test_a_client_names_itself_over_any_way(open_daemon: OurDaemon) -> None:
             assert re.search(r'inst \[\d+ or "\d+"\] old value="" new value="the tester"', stored.stdout), stored.stderr
 
 
+def test_the_library_says_who_uses_it(open_daemon: OurDaemon) -> None:
+    """As loggers and rule engines do when they connect."""
+    script = (
+        "import ctypes, subprocess, sys; from pcp import pmapi; import cpmapi\n"
+        "context = pmapi.pmContext(cpmapi.PM_CONTEXT_HOST, sys.argv[1])\n"
+        "assert ctypes.CDLL('libpcp.so.3')['__pmSetClientId'](b'the rules') == 0\n"
+        "subprocess.run(['pminfo', '-h', sys.argv[1], '-f', 'pmcd.client.whoami'])\n"
+    )
+    asked = stock("python3", "-c", script, open_daemon.tcp)
+    assert re.search(r'inst \[\d+ or "\d+"\] value "\S+ .*the rules"', asked.stdout), asked.stderr
+
+
 def test_the_trace_goes_to_the_log(open_daemon: OurDaemon) -> None:
     assert stock("pmstore", "-h", open_daemon.unix, "pmcd.control.traceconn", 1).returncode == 0
     stock("pmprobe", "-h", open_daemon.tcp, "pmcd.pid")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pypcp.errors import AgentNotReady, BadStore, BadType, NoText, PermissionDenied, UnknownPmid
 from pypcp.model.desc import Desc
-from pypcp.model.ids import Pmid
+from pypcp.model.ids import IN_NULL, Pmid
 from pypcp.model.labels import LabelSet, LabelType
 from pypcp.model.profile import Profile
 from pypcp.model.values import ValueSet
@@ -153,7 +153,8 @@ class Agent(Declarations):
         if metric.indom is not None:
             metric.indom.refresh()
             for instance in value_set.instances:
-                metric.indom.name_of(instance)
+                if instance != IN_NULL:  # what that means is for the metric to say
+                    metric.indom.name_of(instance)
         return metric, typed(value_set, metric.desc.type)
 
     def lookup_name(self, name: str) -> Pmid:

@@ -85,6 +85,17 @@ async def test_each_client_is_an_instance_and_speaks_for_itself_only(start: Star
         assert await told(one, "pmcd.client.whoami") == {"0": "the logger", "1": "the other"}
 
 
+async def test_without_an_instance_a_client_speaks_for_itself(start: Starter) -> None:
+    async with start() as running, running.client() as one, running.client() as other:
+        await store(other, "pmcd.client.whoami", "a program", IN_NULL)
+        await store(one, "pmcd.client.container", "a-container", IN_NULL)
+        assert await told(one, "pmcd.client.whoami") == {"0": "", "1": "a program"}
+        assert await told(one, "pmcd.client.container") == {"0": "a-container", "1": ""}
+        be(ROOT, running)
+        with pytest.raises(UnknownInstance):
+            await store(one, "pmcd.agent.fenced", 1, IN_NULL)
+
+
 async def test_a_number_of_a_client_is_not_used_again(start: Starter) -> None:
     async with start() as running, running.client() as one:
         async with running.client() as other:

@@ -51,6 +51,7 @@ def _names(rows: Rows) -> list[str]:
 def _declare_stocks(cluster: Cluster, indom: Indom, daemon: Daemon) -> None:
     def fence(value: int, domain: int) -> None:
         within(value, 0, 1)
+        indom.name_of(domain)
         if domain != _OWN and (route := daemon.router.routes.get(domain)) is not None:
             route.fenced = bool(value)
 

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from pypcp.errors import BadStore
+from pypcp.model.ids import IN_NULL
 from pypcp.model.values import Semantics, ValueType
 from pypcp.pmda.agent import Agent
 from pypcp.pmda.interface import Client
@@ -36,17 +37,18 @@ class _Clients:
             self.indom.replace(map(str, numbers), numbers)
         return self._connections
 
-    # pmstore stores into all instances where none is named: those of other clients are passed over, as stock does.
+    # Libraries name no instance to speak of their own connection (__pmSetClientId). pmstore names all where it is told
+    # none: those of other clients are passed over, as stock does.
 
     def store_whoami(self, value: str, instance: int, client: Client) -> None:
         if len(value) > _WHOAMI_LIMIT:
             raise BadStore(f"{len(value)} characters; the limit is {_WHOAMI_LIMIT}")
         connection = self._daemon.clients.of(client)
-        if connection.number == instance:
+        if instance in (IN_NULL, connection.number):
             connection.whoami = value
 
     def store_container(self, value: str, instance: int, client: Client) -> None:
-        if self._daemon.clients.of(client).number == instance:
+        if instance in (IN_NULL, self._daemon.clients.of(client).number):
             self._daemon.change_container(client, value)
 
 

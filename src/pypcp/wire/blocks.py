@@ -1,8 +1,8 @@
 """Value blocks: one value that does not fit a word of its value set.
 
 A block is a word with its type (bits 31-24) and length (23-0; counts this word and the data), the data, and ``~`` up to
-a whole word. The data of a number is the number; of a STRING its bytes and a NUL; of an aggregate its bytes; of an
-EVENT an event array (:mod:`pypcp.wire.events`).
+a whole word. The data of a number is the number; of a STRING its bytes and a NUL (what follows that is no part of it);
+of an aggregate its bytes; of an EVENT an event array (:mod:`pypcp.wire.events`).
 
 A block of type 0 does not say what it holds: so do version-1 peers send all theirs. Today's library sends 32-bit
 values only in place.
@@ -51,7 +51,7 @@ def encode_value(type_: ValueType | int, value: Value) -> bytes:
 def decode_value(type_: ValueType | int, data: bytes) -> Value:
     """The value of a block's data; ``RemoteProtocolError`` if it is none of this type."""
     if type_ == ValueType.STRING:
-        return to_text(data[:-1] if data.endswith(b"\0") else data)
+        return to_text(data.partition(b"\0")[0])  # libpcp sends what it has room for (__pmSetClientId)
     if type_ in AGGREGATES:
         return data
     if type_ in (ValueType.EVENT, ValueType.HIGHRES_EVENT):

@@ -180,10 +180,10 @@ def _flat(labels: Mapping[str, Any], prefix: str) -> Iterator[tuple[bytes, bytes
         name = prefix + key
         if not _NAME.fullmatch(name) or len(name) >= NAME_LIMIT:
             raise ValueError(f"{name!r} is no name of a label: letters, digits and _, starting with a letter")
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:  # a map without members stays what it is
             yield from _flat(value, name + ".")
         else:
-            yield name.encode(), _json(value)
+            yield name.encode(), b"{}" if isinstance(value, Mapping) else _json(value)
 
 
 def _json(value: Any) -> bytes:

@@ -78,6 +78,11 @@ def test_maps_become_dotted_names_and_lists_stay_whole() -> None:
     assert {label.flags for label in labels.labels} == {LabelType.ITEM | LabelType.OPTIONAL}
 
 
+def test_a_map_without_members_is_a_value() -> None:
+    labels = label_set({"a": {"b": {}, "c": 1}, "d": {}}, LabelType.CONTEXT)
+    assert texts(labels) == {"a.b": "{}", "a.c": "1", "d": "{}"}
+
+
 def test_numbers_stand_bare_and_texts_in_quotes() -> None:
     labels = label_set({"n": 1.5, "t": 'a"b'}, LabelType.DOMAIN)
     assert texts(labels) == {"n": "1.5", "t": '"a\\"b"'}

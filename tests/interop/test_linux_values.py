@@ -129,9 +129,13 @@ def _numbers(answer: object) -> dict[str, int]:
     return {name: int(str(value)) for name, value in values.items()}
 
 
+FALLING = {"mem.vmstat.workingset_nodes"}
+"""What stock calls a counter although the kernel counts it down, too."""
+
+
 def test_on_this_system_counters_of_ours_lie_between_two_of_stocks(stock_pmcd: StockPmcd) -> None:
     here = linux_agent()
-    names = _named(here, Semantics.COUNTER)
+    names = [name for name in _named(here, Semantics.COUNTER) if name not in FALLING]
     before = dict(_stocks(stock_pmcd.tcp, names))
     ours = ask(here, names)
     after = dict(_stocks(stock_pmcd.tcp, names))

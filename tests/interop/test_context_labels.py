@@ -17,7 +17,8 @@ from pypcp.wire.label import LabelReply, LabelRequest
 from pypcp.wire.pdu import decode, encode
 
 FILES = {
-    "labels/10": '{"site":"lab","empty":{},"rack":{"row":3,"slot":"b"},"tags":["x","y"],"hostname":"no","n":null,"t":true}',
+    "labels/10": '{"site":"lab","empty":{},"rack":{"row":3,"slot":"b"},"tags":["x","y"],'
+    '"hostname":"no","n":null,"t":true}',
     "labels/20.json": '{"site":"other","quoted":"a \\"b\\" c"}',
     "labels/30": "{broken",
     "labels/40": '{"1st":"no name"}',

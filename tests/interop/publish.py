@@ -48,16 +48,17 @@ def registry(name, cluster, flags, style):
     for metric, item, type_, sem, units, indom in METRICS:
         add(made, text(metric), item, type_, sem, units, indom, text(f"Short {metric}"), text(f"Long {metric}"))
     if style == "labels":
-        number = 2
+        number, json_map = 2, 6
         function("mmv_stats_add_registry_label", c_void_p, *[c_void_p] * 2, c_int, c_int)(
             made, text("shop"), text("5"), number, 0
         )
         labels = [c_void_p, c_uint, c_void_p, c_void_p, c_int, c_int]
         function("mmv_stats_add_indom_label", *labels)(made, 61, text("made"), text("6"), number, 0)
         function("mmv_stats_add_metric_label", *labels)(made, 7, text("note"), text("7"), number, 128)
-        function("mmv_stats_add_instance_label", c_void_p, c_uint, c_int, c_void_p, c_void_p, c_int, c_int)(
-            made, 61, 1, text("weight"), text("8"), number, 0
-        )
+        label_instance = function("mmv_stats_add_instance_label", c_void_p, c_uint, c_int, *labels[2:])
+        label_instance(made, 61, 1, text("weight"), text("8"), number, 0)
+        for member in ('{"height":1}', '{"width":2}'):
+            label_instance(made, 61, 1, text("size"), text(member), json_map, 0)
     return function("mmv_stats_start", c_void_p, gives=c_void_p)(made)
 
 

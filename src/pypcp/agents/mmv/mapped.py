@@ -138,7 +138,7 @@ class MappedFile:
         found: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
         for each in self.layout.labels:
             if each.level == level and ident in (None, each.ident):
-                found[each.optional].update(each.labels)
+                merge(found[each.optional], each.labels)
         return Labels(found[0] or None, found[1] or None)
 
     def instance_labels(self, serial: int) -> Callable[[str], Mapping[str, Any]] | None:
@@ -147,8 +147,18 @@ class MappedFile:
         found: dict[str, dict[str, Any]] = {}
         for each in self.layout.labels:
             if each.level == LabelType.INSTANCES and each.ident == serial and each.instance in numbers:
-                found.setdefault(numbers[each.instance], {}).update(each.labels)
+                merge(found.setdefault(numbers[each.instance], {}), each.labels)
         return (lambda name: found.get(name, {})) if found else None
+
+
+def merge(labels: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Add labels to others, maps member by member; the later value stays."""
+    for name, value in more.items():
+        there = labels.get(name)
+        if isinstance(there, dict) and isinstance(value, dict):
+            merge(there, value)
+        else:
+            labels[name] = dict(value) if isinstance(value, dict) else value
 
 
 def serial_of(cluster: int, serial: int) -> int:

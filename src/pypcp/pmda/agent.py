@@ -53,8 +53,9 @@ class Agent(Declarations):
         prepared: _Prepared | None = request.prepared
         if prepared is None or prepared.generation != self.registry.generation:
             prepared = request.prepared = self._prepare(request)
+        moment = object() if request.moment is None else request.moment
         for cluster in prepared.clusters:
-            cluster.refresh(request.moment)
+            cluster.refresh(moment)
         if prepared.generation != self.registry.generation:
             # What was read made metrics come or go.
             prepared = request.prepared = self._prepare(request)

@@ -124,13 +124,16 @@ class Declarations:
             if cache.path is None:
                 cache.open(directory / file)
 
-    def cluster(self, number: int, refresh: Callable[[], Any] | None = None) -> Cluster:
+    def cluster(
+        self, number: int, refresh: Callable[..., Any] | None = None, *, after: Cluster | None = None
+    ) -> Cluster:
         """Declare metrics that ``refresh`` reads together.
 
-        ``number`` goes into their pmids and says no more: several sources of one number are a cluster each.
+        ``number`` goes into their pmids and says no more: several sources of one number are a cluster each. ``after``:
+        another cluster, which is refreshed first, and whose snapshot ``refresh`` is given.
         """
         self.registry.reserve(number)
-        return Cluster(self.domain, number, refresh, self.registry.add)
+        return Cluster(self.domain, number, refresh, self.registry.add, after)
 
     def source(
         self,

@@ -66,15 +66,17 @@ class Cluster:
     """Metrics that are refreshed together. ``number`` is the cluster of their pmids (0 to 4095) that name none.
 
     ``refresh`` returns the snapshot; it runs once a fetch that names any of the metrics. What it raises is the answer
-    of all of them for that fetch.
+    of all of them for that fetch. With ``after`` it is given the snapshot of that cluster, which is refreshed before:
+    so several clusters share what is read once, and fail together when that fails.
     """
 
     def __init__(
         self,
         domain: int,
         number: int,
-        refresh: Callable[[], Any] | None = None,
+        refresh: Callable[..., Any] | None = None,
         register: Callable[[Metric], None] = lambda metric: None,
+        after: Cluster | None = None,
     ) -> None:
         self.domain = domain
         self.number = number
@@ -82,6 +84,7 @@ class Cluster:
         self.snapshot: Any = None
         self.failure: PcpError | None = None
         self._refresh = refresh
+        self._after = after
         self._register = register
         self._moment: object = None
         self._followers: list[Callable[[Any], None]] = []
@@ -96,9 +99,16 @@ class Cluster:
             return
         self._moment = moment
         try:
-            self._take(self._refresh())
+            self._take(self._refresh() if self._after is None else self._refresh(self._after.refreshed(moment)))
         except Exception as error:  # noqa: BLE001 - the author's code: whatever it raises costs these metrics only
             self._fail(error)
+
+    def refreshed(self, moment: object) -> Any:
+        """The snapshot after a :meth:`refresh`; what that met with is raised."""
+        self.refresh(moment)
+        if self.failure is not None:
+            raise self.failure
+        return self.snapshot
 
     def _take(self, snapshot: Any) -> None:
         for follower in self._followers:

@@ -1,4 +1,4 @@
-"""Numbers that are neighbours in a fetch list, read in a row and packed with one call.
+"""Numbers of a fetch list that are read in a row, and packed with one call where they are neighbours in the reply.
 
 A run is made for what its metrics gave when it was made: which of them have values, for which instances. Whatever is
 different at a later fetch (an error, a value more or less, another instance) makes it fail as a whole; then its readers
@@ -10,6 +10,7 @@ anything, count their calls for example: they are no members of runs.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import compress, groupby
@@ -18,8 +19,10 @@ from typing import Any, Final
 from pypcp.pmda.indom import Indom
 from pypcp.pmda.metrics import Cluster
 from pypcp.pmda.readers import ColumnReader, Reader, UnknownReader
-from pypcp.pmda.segments import BlockSegment, RunSegment
+from pypcp.pmda.segments import BlockSegment, InPlaceSegment, RunSegment
 from pypcp.wire.columns import BLOCK_WORDS, IN_PLACE_TYPES
+
+NUMBER_TYPES: Final = BLOCK_WORDS.keys() | IN_PLACE_TYPES
 
 LONGEST: Final = 128
 """Values of a metric in a run; longer columns have a faster way of their own."""
@@ -33,7 +36,7 @@ class _Changed(Exception):
 class Member:
     """What a metric gives to a run: one number (``indom`` is None), or a column of which the ``present`` have values.
 
-    ``pick`` is what the profile wants of the column; ``present`` is empty where there is nothing now.
+    ``pick`` is what the profile wants of the column. Without ``indom`` and ``present`` there is nothing now.
     """
 
     reader: Reader
@@ -42,10 +45,9 @@ class Member:
     present: tuple[bool, ...] = (True,)
 
     @property
-    def segment(self) -> BlockSegment | None:
-        """Where its values go, if it has any."""
-        segment = self.reader.segment
-        return segment if isinstance(segment, BlockSegment) else None
+    def is_without(self) -> bool:
+        """Was there neither a number nor a column?"""
+        return self.indom is None and not self.present
 
     def kind(self) -> tuple[Cluster, Indom | None, tuple[bool, ...]]:
         """What neighbours have in common that are read in one loop."""
@@ -92,21 +94,20 @@ class _Columns(_Numbers):
                 raise _Changed
 
 
-class Run:
-    """Neighbours in a fetch list, at its ``places``; ``segment`` has the blocks of all of them."""
+class Run(ABC):
+    """Metrics at their ``places`` in a fetch list that are read together."""
 
     def __init__(self, places: Sequence[int], members: Sequence[Member]) -> None:
         self.places = places
         self._clusters = list({member.reader.metric.cluster: None for member in members})
         self._indoms = [(each, each.generation) for each in {member.indom for member in members} if each is not None]
-        without = [member for member in members if not member.present]
-        self._having = _steps([member for member in members if member.present])
+        without = [member for member in members if member.is_without]
+        self._having = _steps([member for member in members if not member.is_without])
         self._without = _steps(without)
         self._count_without = len(without)
-        self.segment = RunSegment([member.segment for member in members if member.segment is not None])
 
     def load(self) -> bool:
-        """Read all and pack them. False when anything is not as it was: nothing is loaded then."""
+        """Read all and load their segments. False when anything is not as it was: ask the readers then."""
         for cluster in self._clusters:
             if cluster.failure is not None:
                 return False
@@ -114,10 +115,54 @@ class Run:
             if indom.generation != generation:
                 return False
         try:
-            self.segment.load(_values(self._having))
+            self._take(_values(self._having))
             return _values(self._without).count(None) == self._count_without
         except Exception:  # noqa: BLE001 - whatever it is, the reader of the metric will tell
             return False
+
+    @abstractmethod
+    def _take(self, values: list[Any]) -> None:
+        """Load the segments with the values of all members, one after the other."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Give the segments back to the readers."""
+
+
+class BlockRun(Run):
+    """Neighbours whose values have blocks, which are packed together."""
+
+    def __init__(self, places: Sequence[int], members: Sequence[Member]) -> None:
+        super().__init__(places, members)
+        segments = [member.reader.segment for member in members]
+        self._segment = RunSegment([segment for segment in segments if isinstance(segment, BlockSegment)])
+
+    def _take(self, values: list[Any]) -> None:
+        self._segment.load(values)
+
+    def release(self) -> None:
+        self._segment.release()
+
+
+class WordRun(Run):
+    """Metrics whose values are in their value sets, so that each of these is packed anew."""
+
+    def __init__(self, places: Sequence[int], members: Sequence[Member]) -> None:
+        super().__init__(places, members)
+        segments = [member.reader.segment for member in members]
+        self._parts = []
+        at = 0
+        for segment in segments:
+            if isinstance(segment, InPlaceSegment):
+                self._parts.append((segment.load, slice(at, at + segment.count)))
+                at += segment.count
+
+    def _take(self, values: list[Any]) -> None:
+        for load, part in self._parts:
+            load(values[part])
+
+    def release(self) -> None:
+        """They have been the readers' all the time."""
 
 
 def _values(steps: Iterable[_Numbers]) -> list[Any]:
@@ -133,11 +178,11 @@ def _steps(members: Sequence[Member]) -> list[_Numbers]:
 
 
 def may_run(reader: Reader) -> bool:
-    """Is it a metric that can be a member of a run? One of numbers with blocks, read from what a source returned."""
+    """Is it a metric that can be a member of a run? One of numbers, read from what a source returned."""
     if isinstance(reader, UnknownReader):
         return False
     metric = reader.metric
-    return metric.desc.type in BLOCK_WORDS and metric.cluster.refreshes and not metric.per_client
+    return metric.desc.type in NUMBER_TYPES and metric.cluster.refreshes and not metric.per_client
 
 
 def may_have_blocks(reader: Reader) -> bool:
@@ -158,7 +203,7 @@ def member(reader: Reader) -> Member | None:
         return Member(reader, present=())
     if isinstance(reader, ColumnReader):
         return _column_member(reader, value)
-    return Member(reader) if isinstance(reader.segment, BlockSegment) else None
+    return Member(reader) if isinstance(reader.segment, (BlockSegment, InPlaceSegment)) else None
 
 
 def _column_member(reader: ColumnReader, column: Any) -> Member | None:
@@ -167,5 +212,5 @@ def _column_member(reader: ColumnReader, column: Any) -> Member | None:
     pick = reader.pick
     present = tuple([value is not None for value in (column if pick is None else pick(column))])
     segment = reader.segment
-    count = segment.count if isinstance(segment, BlockSegment) else 0
+    count = segment.count if isinstance(segment, (BlockSegment, InPlaceSegment)) else 0
     return Member(reader, reader.indom, pick, present) if present.count(True) == count <= LONGEST else None

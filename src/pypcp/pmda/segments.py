@@ -71,11 +71,12 @@ class EmptySegment(Segment):
 class InPlaceSegment(Segment):
     """32-bit integers, always for the same instances."""
 
-    __slots__ = ("_encode",)
+    __slots__ = ("_encode", "count")
 
     def __init__(self, pmid: int, type_: ValueType, instances: Sequence[int]) -> None:
         column = InPlaceColumn(pmid, type_, instances)
         self._encode = column.encode
+        self.count = len(instances)
         self.set_size = column.size
         self.block_size = 0
         self.payload = b""
@@ -136,10 +137,11 @@ class RunSegment(Segment):
 class VariableSegment(Segment):
     """Values whose blocks differ in size: strings, aggregates, event records."""
 
-    __slots__ = ("_instances", "_pmid", "_type", "sizes")
+    __slots__ = ("_instances", "_pmid", "_strings", "_type", "sizes")
 
     def __init__(self, pmid: int, type_: ValueType, instances: Sequence[int]) -> None:
         self._pmid, self._type, self._instances = pmid, type_, instances
+        self._strings: list[Any] | None = None
         self.set_size = SET_HEAD_SIZE + PAIR_SIZE * len(instances)
         self.block_size = 0
         self.sizes: tuple[int, ...] = ()
@@ -147,6 +149,17 @@ class VariableSegment(Segment):
 
     def load(self, values: Sequence[Any]) -> bool:
         """Take one value an instance; did a block change its size? ``ENCODING_ERRORS``."""
+        if self._type is ValueType.STRING:  # most are names, which stay as they are
+            strings = list(values)
+            if strings == self._strings:
+                return False
+            self._strings = None
+            grown = self._encode(strings)
+            self._strings = strings
+            return grown
+        return self._encode(values)
+
+    def _encode(self, values: Sequence[Any]) -> bool:
         encode = _BLOCK_DATA[self._type]
         blocks = [block(self._type, encode(value)) for value in values]
         sizes = tuple([len(each) >> 2 for each in blocks])

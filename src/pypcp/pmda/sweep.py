@@ -7,12 +7,12 @@ Clients ask for hundreds of numbers at a time. One by one, each costs its reader
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from pypcp.pmda.interface import Client
 from pypcp.pmda.readers import Reader
-from pypcp.pmda.runs import Member, Run, may_have_blocks, may_run, member
+from pypcp.pmda.runs import BlockRun, Member, Run, WordRun, may_have_blocks, may_run, member
 from pypcp.pmda.segments import Fetched
 
 FEWEST: Final = 3
@@ -65,7 +65,7 @@ class Sweep:
     def _dissolve(self, runs: Iterable[Run]) -> None:
         """Read the metrics of these one by one from now on."""
         for run in runs:
-            run.segment.release()
+            run.release()
             self._single += [(place, self._readers[place]) for place in run.places]
         self.runs = [run for run in self.runs if run not in runs]
 
@@ -78,29 +78,40 @@ class Sweep:
 
     def _make_runs(self) -> None:
         """All have been read one by one just now."""
-        for places, members in self._neighbours():
-            run = Run(places, members)
-            if run.load():
-                self.runs.append(run)
-            else:
-                run.segment.release()
+        found = self._members()
+        words = {place: each for place, each in found.items() if not may_have_blocks(self._readers[place])}
+        self._try(WordRun, words)
+        for neighbours in self._neighbours(found):
+            self._try(BlockRun, neighbours)
         taken = {place for run in self.runs for place in run.places}
         self._single = [(place, reader) for place, reader in enumerate(self._readers) if place not in taken]
         self._due = self._fetches + PATIENCE if self._changed else 0
         self._changed.clear()
 
-    def _neighbours(self) -> Iterator[tuple[list[int], list[Member]]]:
-        """Metrics whose blocks are next to each other in a reply, and will be whatever the others give."""
-        places: list[int] = []
-        members: list[Member] = []
+    def _members(self) -> dict[int, Member]:
+        """Those that can be members of a run, by place."""
+        places = sorted(self._candidates - self._changed)
+        found = {place: member(self._readers[place]) for place in places}
+        return {place: each for place, each in found.items() if each is not None}
+
+    def _neighbours(self, found: Mapping[int, Member]) -> Iterator[dict[int, Member]]:
+        """Those whose blocks are next to each other in a reply, and will be whatever the others give."""
+        neighbours: dict[int, Member] = {}
         for place, reader in enumerate(self._readers):
-            found = member(reader) if place in self._candidates and place not in self._changed else None
-            if found is not None:
-                places.append(place)
-                members.append(found)
-            elif may_have_blocks(reader):
-                if len(members) >= FEWEST:
-                    yield places, members
-                places, members = [], []
-        if len(members) >= FEWEST:
-            yield places, members
+            if not may_have_blocks(reader):
+                continue
+            if place in found:
+                neighbours[place] = found[place]
+            else:
+                yield neighbours
+                neighbours = {}
+        yield neighbours
+
+    def _try(self, make: type[Run], members: Mapping[int, Member]) -> None:
+        if len(members) < FEWEST:
+            return
+        run = make(list(members), list(members.values()))
+        if run.load():
+            self.runs.append(run)
+        else:
+            run.release()

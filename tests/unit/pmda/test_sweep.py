@@ -20,12 +20,13 @@ from pypcp.wire.pdu import decode
 from pypcp.wire.result import Result
 
 NUMBERS = [ValueType.U64, ValueType.DOUBLE, ValueType.I64, ValueType.FLOAT, ValueType.U64]
-TYPES = [*NUMBERS, *NUMBERS, ValueType.U32, ValueType.STRING] * 2 + NUMBERS[:4]
-COLUMNS = {*range(12, 24), 25, 27}
-HALF_EMPTY = {14, 15, 25}
-OTHERS = {10, 11, 22, 23}
+WORDS = [ValueType.U32, ValueType.I32]
+TYPES = [*NUMBERS, *NUMBERS, *WORDS, ValueType.STRING] * 2 + [*NUMBERS[:4], *WORDS]
+COLUMNS = {*range(13, 26), 27, 29, 31}
+HALF_EMPTY = {15, 16, 24, 27}
+TEXTS = {12, 25}
 """The metrics by their numbers: their types, those with instances, those of them that have no value for the second
-instance, those whose values are no numbers with blocks."""
+instance, those whose values are no numbers."""
 
 METRICS = range(len(TYPES))
 INSTANCES = ["a", "b", "c"]
@@ -175,7 +176,7 @@ def asker(world: World) -> Iterator[Asker]:
 
 
 def test_numbers_are_read_together_and_other_values_one_by_one(asker: Asker) -> None:
-    assert asker.together == set(METRICS) - OTHERS
+    assert asker.together == set(METRICS) - TEXTS
 
 
 def test_a_reply_is_laid_out_no_more_when_nothing_changes_but_values(world: World, asker: Asker) -> None:
@@ -186,20 +187,20 @@ def test_a_reply_is_laid_out_no_more_when_nothing_changes_but_values(world: Worl
 
 
 def test_metrics_that_never_have_a_value_stay_with_those_that_have(world: World) -> None:
-    world.values = {2: None, 13: None, 15: [None, None, None]}
+    world.values = {2: None, 10: None, 14: None, 23: None, 16: [None, None, None], 24: [None] * 3}
     asker = Asker(*observer(world))
     asker.ask(100)
-    assert asker.together == set(METRICS) - OTHERS
+    assert asker.together == set(METRICS) - TEXTS
     assert len(set(asker.layouts[2:])) == 1
 
 
-@pytest.mark.parametrize("metric", [3, 12])
+@pytest.mark.parametrize("metric", [3, 11, 13, 23])
 @pytest.mark.parametrize("failure", [Trouble, "text", [1, -1, 2]])
 def test_a_metric_that_always_fails_is_read_apart_from_the_others(world: World, metric: int, failure: object) -> None:
     world.values = {metric: failure}
     asker = Asker(*observer(world))
     asker.ask(100)
-    assert asker.together == set(METRICS) - OTHERS - {metric}
+    assert asker.together == set(METRICS) - TEXTS - {metric}
     assert len(set(asker.layouts[2:])) == 1
 
 
@@ -208,7 +209,7 @@ def test_a_metric_that_comes_and_goes_does_not_keep_the_others_apart(world: Worl
         world.values[3] = float(fetch) if fetch % 5 else None
         asker.ask()
         if fetch > 1:
-            assert set(METRICS) - OTHERS - asker.together <= {3}
+            assert set(METRICS) - TEXTS - asker.together <= {3}
     assert 3 not in asker.together
 
 
@@ -218,7 +219,7 @@ def test_columns_are_read_together_again_when_the_instances_have_not_changed_for
     before = asker.together
     world.instances = ["a", "b", "c", "d"]
     asker.ask(2)
-    assert asker.together == set(range(10))
+    assert asker.together == set(range(12)) | {30}
     asker.ask(PATIENCE)
     assert asker.together == before
 
@@ -226,13 +227,13 @@ def test_columns_are_read_together_again_when_the_instances_have_not_changed_for
 def test_a_profile_is_no_reason_to_read_one_by_one(world: World) -> None:
     asker = Asker(*observer(world), ONLY_B)
     asker.ask(3)
-    assert asker.together == set(METRICS) - OTHERS
+    assert asker.together == set(METRICS) - TEXTS
     world.ticks += 1
     assert asker.ask() == one_by_one(*observer(world), ONLY_B)
 
 
 def test_a_value_too_many_does_not_make_up_for_one_that_is_missing(world: World, asker: Asker) -> None:
-    world.values = {12: [1, 2, 3, 4], 13: [1.0, 2.0]}
+    world.values = {13: [1, 2, 3, 4], 14: [1.0, 2.0], 23: [1, 2], 24: [1, None, 2, 3]}
     assert asker.ask() == one_by_one(*observer(world), EVERYTHING)
 
 
@@ -266,10 +267,13 @@ def test_long_columns_are_read_one_by_one(world: World) -> None:
     world.instances = [f"i{number}" for number in range(LONGEST + 2)]
     asker = Asker(*observer(world))
     asker.ask(3)
-    assert asker.together == set(range(10))
+    assert asker.together == set(range(12)) | {30}
 
 
-@pytest.mark.parametrize(("metric", "before", "after"), [(3, None, 5.0), (14, [1, None, None], [1, 2, 3])])
+@pytest.mark.parametrize(
+    ("metric", "before", "after"),
+    [(3, None, 5.0), (15, [1, None, None], [1, 2, 3]), (11, None, 5), (24, [1, None, 2], [1, 2, 3])],
+)
 def test_a_value_where_there_was_none_is_told(world: World, metric: int, before: object, after: object) -> None:
     world.values = {metric: before}
     asker = Asker(*observer(world))

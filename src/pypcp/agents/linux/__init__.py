@@ -30,6 +30,7 @@ from pypcp.agents.linux import (
     volumes,
     zoneinfo,
 )
+from pypcp.agents.linux.devices import block_devices
 from pypcp.agents.linux.files import Files
 from pypcp.agents.linux.processors import processors
 from pypcp.pmda.agent import Agent
@@ -57,8 +58,6 @@ DECLARATIONS: Final[tuple[Callable[[Agent, Files], None], ...]] = (
     buddyinfo.declare,
     zoneinfo.declare,
     ksm.declare,
-    diskstats.declare,
-    volumes.declare,
     netdev.declare,
     netaddr.declare,
     sockstat.declare,
@@ -78,6 +77,9 @@ def linux_agent(root: Path = Path("/"), state: Path | None = None) -> Agent:
     cpus = processors(agent)
     for declare_by_processor in BY_PROCESSOR:
         declare_by_processor(agent, files, cpus)
+    devices = block_devices(agent, files)
+    diskstats.declare(agent, files, devices)
+    volumes.declare(agent, files, devices)
     for declare in DECLARATIONS:
         declare(agent, files)
     return agent

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from operator import mul
 from typing import Final
 
 from pypcp.agents.linux.files import Files
+from pypcp.agents.linux.form import Form, remembering
 from pypcp.agents.linux.meminfo import PAGE_BYTES
 from pypcp.model.units import KBYTE
 from pypcp.model.values import ValueType
@@ -18,20 +21,46 @@ Large pieces are what huge pages and some devices need."""
 
 LABELS: Final = {"device_type": ["memory", "numa_node"], "indom_name": "per buddy per numa_node"}
 
-Buddyinfo = dict[str, tuple[int, int]]
-"""By instance (``Normal::order3::node0``): pieces, kilobytes."""
+
+class BuddyForm(Form):
+    """What the words say: the ``names`` of the instances (``Normal::order3::node0``), and how large the pieces are."""
+
+    def __init__(self, text: bytes) -> None:
+        self.names: list[str] = []
+        self.kilobytes: list[int] = []
+        places: list[int] = []
+        at = 0
+        for line in text.splitlines():
+            first, node, zone, name, *counts = line.decode().split()
+            if (first, zone) != ("Node", "zone"):
+                raise ValueError(f"no line of /proc/buddyinfo: {line!r}")
+            self.names += [f"{name}::order{order}::node{int(node.rstrip(','))}" for order in range(len(counts))]
+            self.kilobytes += [(PAGE_BYTES << order) // 1024 for order in range(len(counts))]
+            places += range(at + 4, at + 4 + len(counts))
+            at += 4 + len(counts)
+        super().__init__(text.split(), places)
 
 
-def parse_buddyinfo(text: bytes) -> Buddyinfo:
-    """``ValueError`` for a line that is not as the kernel writes it."""
-    pieces = {}
-    for line in text.splitlines():
-        node, _, rest = line.partition(b", zone")
-        zone, *counts = rest.decode().split()
-        place = f"node{int(node.removeprefix(b'Node '))}"
-        for order, count in enumerate(map(int, counts)):
-            pieces[f"{zone}::order{order}::{place}"] = count, (count << order) * PAGE_BYTES // 1024
-    return pieces
+@dataclass(slots=True)
+class Buddyinfo:
+    """The file as it is now: ``pieces`` by zone and size."""
+
+    form: BuddyForm
+    pieces: list[int]
+
+    def kilobytes(self) -> list[int]:
+        """What the pieces of each size are together."""
+        return list(map(mul, self.pieces, self.form.kilobytes))
+
+
+def parse_buddyinfo(text: bytes, last: Buddyinfo | None = None) -> Buddyinfo:
+    """``last``: what the file was before. ``ValueError`` for a line that is not as the kernel writes it."""
+    words = text.split()
+    pieces = last.form.numbers(words) if last is not None else None
+    if last is not None and pieces is not None:
+        return Buddyinfo(last.form, pieces)
+    form = BuddyForm(text)
+    return Buddyinfo(form, form.numbers(words) or [])
 
 
 def label_piece(name: str) -> dict[str, object]:
@@ -43,19 +72,13 @@ def label_piece(name: str) -> dict[str, object]:
 def declare(agent: Agent, files: Files) -> None:
     """mem.buddyinfo."""
     orders = agent.indom(
-        31, members=list, help_="Zones of memory, sizes of pieces, nodes", labels=LABELS, label_instance=label_piece
+        31,
+        members=lambda now: now.form.names,
+        help_="Zones of memory, sizes of pieces, nodes",
+        labels=LABELS,
+        label_instance=label_piece,
     )
-    cluster = agent.cluster(67, files.parsed("proc/buddyinfo", parse_buddyinfo))
+    cluster = agent.cluster(67, files.parsed("proc/buddyinfo", remembering(parse_buddyinfo)))
     u64 = ValueType.U64
-    cluster.metric(
-        "mem.buddyinfo.pages", 0, u64, lambda now: [each[0] for each in now.values()], indom=orders, help_=PIECES_HELP
-    )
-    cluster.metric(
-        "mem.buddyinfo.total",
-        1,
-        u64,
-        lambda now: [each[1] for each in now.values()],
-        indom=orders,
-        units=KBYTE,
-        help_=TOTAL_HELP,
-    )
+    cluster.metric("mem.buddyinfo.pages", 0, u64, lambda now: now.pieces, indom=orders, help_=PIECES_HELP)
+    cluster.metric("mem.buddyinfo.total", 1, u64, Buddyinfo.kilobytes, indom=orders, units=KBYTE, help_=TOTAL_HELP)

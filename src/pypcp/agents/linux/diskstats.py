@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from dataclasses import dataclass, field
+from functools import partial
 from operator import attrgetter
 from typing import Final
 
+from pypcp.agents.linux.devices import Devices, Kind
 from pypcp.agents.linux.files import Files
 from pypcp.agents.linux.table import Table, words32
 from pypcp.model.units import COUNT, KBYTE, MSEC, NONE, Units
@@ -23,12 +24,6 @@ READ, READ_MERGE, READ_SECTORS, READ_MS, WRITE, WRITE_MERGE, WRITE_SECTORS, WRIT
 IN_FLIGHT, BUSY_MS, QUEUE_MS = range(8, 11)
 DISCARD, DISCARD_MERGE, DISCARD_SECTORS, DISCARD_MS, FLUSH, FLUSH_MS = range(11, 17)
 """The columns after the name: discards came with Linux 4.18, flushes with 5.5."""
-
-NOT_LISTED: Final = ("loop", "ram", "zram", "dm-", "md")
-"""Devices that are made of memory, of files or of other devices; stock counts none of them with the disks."""
-
-NUMBERED: Final = ("nvme", "mmcblk", "nbd", "rbd")
-"""Disks whose names end in a number, so that a partition's needs a "p" before its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +42,14 @@ class Measure:
 
     def by_disk(self, disks: Disks) -> list[int]:
         """One value a disk."""
+        if not disks.names:
+            return []
+        found = disks.told.get(self.name)
+        if found is None:
+            found = disks.told[self.name] = self._work_out(disks)
+        return found
+
+    def _work_out(self, disks: Disks) -> list[int]:
         values = disks.counts.added(*self.columns)
         if self.units is KBYTE:  # from sectors, which are half a kilobyte whatever the disk says
             return [value // 2 for value in values]
@@ -95,46 +98,19 @@ SCHEDULER_HELP: Final = """The scheduler that orders the disk's requests
 "unknown" where the kernel does not say."""
 
 
-def is_disk(name: str) -> bool:
-    """Does stock list the device under disk.dev?
-
-    It goes by the name alone. A name that ends in a letter is a disk (sda, dasdb), one that ends in a number a
-    partition (sda1) or something else that is not listed (sr0, fd0, bcache0). Of those named with numbers throughout
-    (nvme0n1, and all with a "/" such as cciss/c0d0) the partitions end in "p" and a number.
-    """
-    if name.startswith(NOT_LISTED):
-        return False
-    stem = name.rstrip("0123456789")
-    if name.startswith(NUMBERED) or "/" in name:
-        return stem == name or not stem.endswith("p")
-    return stem == name
-
-
-@lru_cache(maxsize=8192)
-def disk_name(device: bytes) -> str | None:
-    """The name of a disk; None for what is no disk. Remembered, for most lines of the file are of the same devices."""
-    name = device.decode("utf-8", "surrogateescape")
-    return name if is_disk(name) else None
-
-
 @dataclass(slots=True)
 class Disks:
-    """The disks of the file: a row of counts for each name."""
+    """The disks of the file: a row of counts for each name. ``told`` is what has been worked out of them."""
 
     names: list[str]
     counts: Table
+    told: dict[str, list[int]] = field(default_factory=dict)
 
 
-def parse_diskstats(text: bytes) -> Disks:
-    """``ValueError`` for a text that breaks off."""
-    names = []
-    rows = []
-    for line in text.splitlines():
-        _, _, device, counts = line.split(None, 3)
-        if name := disk_name(device):
-            names.append(name)
-            rows.append(counts.split())
-    return Disks(names, Table(rows))
+def disks_of(devices: Devices) -> Disks:
+    """Those that are disks."""
+    disks = devices[Kind.DISK]
+    return Disks([disk.name for disk in disks], Table([disk.counts for disk in disks]))
 
 
 def parse_partitions(text: bytes) -> dict[str, int]:
@@ -143,7 +119,7 @@ def parse_partitions(text: bytes) -> dict[str, int]:
     return {name.decode("utf-8", "surrogateescape"): int(blocks) for _, _, blocks, name in lines}
 
 
-def declare(agent: Agent, files: Files) -> None:
+def declare(agent: Agent, files: Files, devices: Cluster) -> None:
     """disk.dev, disk.all and hinv.ndisk."""
     disks = agent.indom(
         1,
@@ -153,7 +129,7 @@ def declare(agent: Agent, files: Files) -> None:
         labels={"device_type": "block", "indom_name": "per disk"},
         label_instance=lambda disk: {"device_name": disk},
     )
-    cluster = agent.cluster(0, files.parsed("proc/diskstats", parse_diskstats))
+    cluster = agent.cluster(0, disks_of, after=devices)
     for measure in MEASURES:
         declare_measure = partial(cluster.metric, sem=measure.sem, units=measure.units)
         per_disk, of_all = f"{measure.help}, by disk", f"{measure.help}, over all disks"
@@ -183,11 +159,8 @@ def _declare_constants(cluster: Cluster, disks: Indom, files: Files) -> None:
 
 
 def _schedulers(files: Files) -> Callable[[Disks], list[str]]:
-    def read(now: Disks) -> list[str]:
-        paths = [f"sys/block/{name.replace('/', '!')}/queue/scheduler" for name in now.names]
-        return [chosen_scheduler(files.read_once(path).decode()) for path in paths]
-
-    return read
+    schedulers = files.of_each(lambda name: f"sys/block/{name.replace('/', '!')}/queue/scheduler")
+    return lambda now: [chosen_scheduler(text.decode().strip()) for text in schedulers.read(now.names)]
 
 
 def chosen_scheduler(text: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -16,17 +16,38 @@ Parsed = TypeVar("Parsed")
 FIRST_SIZE: Final = 4096
 """Bytes asked for by the first read; the kernel hands out most files a page at a time."""
 
+AT_ONCE: Final = (
+    "sys/",
+    "proc/sys/",
+    "proc/pressure/",
+    "proc/loadavg",
+    "proc/meminfo",
+    "proc/softirqs",
+    "proc/stat",
+    "proc/uptime",
+)
+"""What the kernel writes in one go, into a page or into a buffer of the right size: a read that asks for more than it
+gets has got all. Other files come in records, as many as fit a page, so that only reading on finds their end."""
+
 LARGEST: Final = 64 << 20
 """No file of the kernel comes near this; what does is none of them."""
 
 
+KEPT_OPEN: Final = 32
+"""Up to so many devices have their files kept open: some hosts have thousands."""
+
+
 class Source:
-    """A file that is read again and again: it stays open, and each read starts at its beginning."""
+    """A file that is read again and again: it stays open, and each read starts at its beginning.
 
-    __slots__ = ("_descriptor", "_size", "path")
+    ``at_once``: a read that asks for more than it gets has got all.
+    """
 
-    def __init__(self, path: str) -> None:
+    __slots__ = ("_at_once", "_descriptor", "_size", "path")
+
+    def __init__(self, path: str, *, at_once: bool = False) -> None:
         self.path = path
+        self._at_once = at_once
         self._descriptor = -1
         self._size = FIRST_SIZE
 
@@ -47,14 +68,15 @@ class Source:
         return self._read_open()
 
     def _read_open(self) -> bytes:
-        # A short read is not the end: the kernel returns whole records, as many as fit a page.
         try:
             first = os.pread(self._descriptor, self._size, 0)
         except OSError as error:
             if error.errno == errno.EINVAL:  # as for the speed of an interface that is down
                 return b""
             raise
-        more = os.pread(self._descriptor, self._size, len(first)) if first else b""
+        if not first or (self._at_once and len(first) < self._size):
+            return first
+        more = os.pread(self._descriptor, self._size, len(first))
         return self._read_rest(first + more) if more else first
 
     def _read_rest(self, data: bytes) -> bytes:
@@ -78,6 +100,31 @@ class Source:
         self.close()
 
 
+class EachOf:
+    """The same file of each of several devices. Where these are few the files stay open, which is ten times faster."""
+
+    def __init__(self, open_: Callable[[str], Source]) -> None:
+        self._open = open_
+        self._names: tuple[str, ...] = ()
+        self._sources: list[Source] = []
+
+    def read(self, names: Sequence[str]) -> list[bytes]:
+        """Their texts in the order of ``names``; empty where there is none, and where the kernel has no answer now."""
+        if tuple(names) != self._names:
+            self._names = tuple(names)
+            self._sources = [self._open(name) for name in names]
+        return [self._text(source) for source in self._sources]
+
+    def _text(self, source: Source) -> bytes:
+        try:
+            return source.read()
+        except OSError:
+            return b""
+        finally:
+            if len(self._sources) > KEPT_OPEN:
+                source.close()
+
+
 class Files:
     """The file system below ``root``; paths are relative to it."""
 
@@ -87,20 +134,28 @@ class Files:
 
     def open(self, path: str) -> Source:
         """A file to be read at every fetch."""
-        return Source(self._prefix + path)
+        return Source(self._prefix + path, at_once=path.startswith(AT_ONCE))
+
+    def of_each(self, path_of: Callable[[str], str]) -> EachOf:
+        """A file of each of several devices, to be read at every fetch: ``path_of`` tells it from the device's name."""
+        return EachOf(lambda name: self.open(path_of(name)))
 
     def parsed(self, path: str, parse: Callable[[bytes], Parsed]) -> Callable[[], Parsed]:
-        """The refresh of a cluster: ``parse`` on the text of the file as it is then.
+        """The refresh of a cluster: ``parse`` on the text of the file as it is then, or what it gave for the same text.
 
         ``ValueError`` for a text that breaks off: all that the kernel writes ends with a line.
         """
         source = self.open(path)
+        known: list[tuple[bytes, Parsed]] = []
 
         def read() -> Parsed:
             text = source.read()
+            if known and known[0][0] == text:  # a tenth of a microsecond, and many files seldom change
+                return known[0][1]
             if text and not text.endswith(b"\n"):
                 raise ValueError(f"{source.path} breaks off")
-            return parse(text)
+            known[:] = [(text, parse(text))]
+            return known[0][1]
 
         return read
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from pypcp.agents.linux.files import Files
+from pypcp.agents.linux.form import Form, remembering
 from pypcp.agents.linux.processors import online
 from pypcp.model.units import COUNT
 from pypcp.model.values import Semantics, ValueType
@@ -30,71 +31,87 @@ KIND_LABELS: Final = {"device_type": "irq", "indom_name": "per irq"}
 PAIR_LABELS: Final = {"device_type": ["irq", "cpu"], "indom_name": "per cpu, per irq"}
 
 
-class Interrupts:
-    """One row of counts for each interrupt, one column for each processor online.
+class InterruptForm(Form):
+    """What the words say: a row for each of ``names``, a column for each of ``cpus``, those online.
 
     ``singles`` are the lines with one count that no processor owns (ERR, MIS), ``texts`` the ends of the other lines.
     """
 
-    def __init__(self, cpus: list[str]) -> None:
-        self.cpus = cpus
+    def __init__(self, text: bytes) -> None:
+        header, *lines = text.splitlines() or [b""]
+        self.cpus = header.decode().lower().split()
         self.names: list[str] = []
+        self.singles: list[str] = []
         self.texts: dict[str, str] = {}
-        self.singles: dict[str, int] = {}
-        self._counts: list[list[int]] = []
-
-    def add(self, name: str, counts: list[bytes], text: str) -> None:
-        """One more interrupt."""
-        self.names.append(name)
-        self._counts.append(list(map(int, counts)))
-        self.texts[name] = text
-
-    def by_interrupt(self) -> list[int]:
-        """Each interrupt's count, added up over the processors."""
-        return list(map(sum, self._counts))
-
-    def by_cpu(self) -> dict[str, int]:
-        """Each processor's count, added up over the interrupts."""
-        return dict(zip(self.cpus, map(sum, zip(*self._counts, strict=True)), strict=True)) if self.names else {}
-
-    def each(self) -> list[int]:
-        """All counts, in the order of :meth:`pairs`."""
-        return [count & 0xFFFFFFFF for row in self._counts for count in row]
+        rows: list[int] = []
+        singles: list[int] = []
+        at = width = len(self.cpus)
+        for line in lines:
+            label, *words = line.split()
+            name = label.decode("utf-8", "surrogateescape").rstrip(":")
+            if name.upper() in ("ERR", "MIS"):
+                self.singles.append(name.upper())
+                singles.append(at + 1)
+            elif len(words) < width:
+                raise ValueError(f"{name} has {len(words)} counts for {width} processors")
+            else:
+                self.names.append(name)
+                self.texts[name] = b" ".join(words[width:]).decode("utf-8", "replace")
+                rows += range(at + 1, at + 1 + width)
+            at += 1 + len(words)
+        super().__init__(text.split(), rows + singles)
 
     def pairs(self) -> list[str]:
         """``interrupt::cpu``, as stock calls the instances."""
         return [f"{name}::{cpu}" for name in self.names for cpu in self.cpus]
 
 
-def parse_interrupts(text: bytes) -> Interrupts:
-    """``ValueError`` for a line that does not begin with a count for each processor."""
-    header, *lines = text.splitlines() or [b""]
-    now = Interrupts(header.decode().lower().split())
-    width = len(now.cpus)
-    for line in lines:
-        label, *words = line.split(None, width + 1)
-        name = label.decode("utf-8", "surrogateescape").rstrip(":")
-        if name.upper() in ("ERR", "MIS"):
-            now.singles[name.upper()] = int(words[0])
-        elif len(words) < width:
-            raise ValueError(f"{name} has {len(words)} counts for {width} processors")
-        else:
-            now.add(name, words[:width], b" ".join(words[width:]).decode("utf-8", "replace"))
-    return now
+class Interrupts:
+    """The file as it is now: ``counts`` row by row, then those of the singles."""
+
+    def __init__(self, form: InterruptForm, counts: list[int]) -> None:
+        self.form = form
+        self._counts = counts[: len(form.names) * len(form.cpus)]
+        self.singles = dict(zip(form.singles, counts[len(self._counts) :], strict=True))
+
+    def by_interrupt(self) -> list[int]:
+        """Each interrupt's count, added up over the processors."""
+        width = len(self.form.cpus)
+        return list(map(sum, zip(*[iter(self._counts)] * width, strict=True)))
+
+    def by_cpu(self) -> dict[str, int]:
+        """Each processor's count, added up over the interrupts."""
+        cpus = self.form.cpus
+        return {cpu: sum(self._counts[at :: len(cpus)]) for at, cpu in enumerate(cpus)} if self._counts else {}
+
+    def each(self) -> list[int]:
+        """All counts, in the order of the pairs."""
+        return [count & 0xFFFFFFFF for count in self._counts]
+
+
+def parse_interrupts(text: bytes, last: Interrupts | None = None) -> Interrupts:
+    """``last``: what the file was before. ``ValueError`` for a line without a count for each processor."""
+    words = text.split()
+    counts = last.form.numbers(words) if last is not None else None
+    if last is not None and counts is not None:
+        return Interrupts(last.form, counts)
+    form = InterruptForm(text)
+    return Interrupts(form, form.numbers(words) or [])
 
 
 def follow(kinds: Indom, pairs: Indom, cpus: Indom, read: Callable[[], Interrupts]) -> Callable[[], Interrupts]:
     """The refresh that reads the file and keeps its two instance domains at what it lists."""
-    shape: list[object] = []
+    known: InterruptForm | None = None
 
     def refresh() -> Interrupts:
+        nonlocal known
         now = read()
-        if shape != [now.names, now.cpus]:  # names of pairs are many: made only when there are others
-            shape[:] = [now.names, now.cpus]
-            kinds.replace(now.names)
-            pairs.replace(now.pairs())
+        if now.form is not known:  # names of pairs are many: made only when there may be others
+            known = now.form
+            kinds.replace(known.names)
+            pairs.replace(known.pairs())
         if not len(cpus):
-            online(cpus, now.cpus)
+            online(cpus, known.cpus)
         return now
 
     return refresh
@@ -113,9 +130,9 @@ def declare(agent: Agent, files: Files, cpus: Indom) -> None:
 
     kinds = agent.indom(4, persistent=True, help_="Kinds of interrupt", labels=KIND_LABELS, label_instance=label_kind)
     pairs = agent.indom(40, persistent=True, help_=PAIRS_HELP, labels=PAIR_LABELS, label_instance=label_pair)
-    read = files.parsed("proc/interrupts", parse_interrupts)
+    read = files.parsed("proc/interrupts", remembering(parse_interrupts))
     cluster = agent.cluster(4, follow(kinds, pairs, cpus, read))
-    cluster.follow(lambda now: texts.update(now.texts))
+    cluster.follow(lambda now: texts.update(now.form.texts))
     _declare_counts(cluster, kinds, pairs, cpus)
 
 

@@ -46,19 +46,25 @@ def parse_if_inet6(text: bytes) -> dict[str, Ipv6]:
     return found
 
 
-def ipv4_addresses(names: Sequence[str]) -> list[str | None]:
-    """The first IPv4 address of each interface; None for one that has none."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        return [_ipv4_address(asked, name) for name in names]
+class Ipv4:
+    """Asks the kernel for the IPv4 addresses of interfaces; of several the first."""
 
+    def __init__(self) -> None:
+        self._socket: socket.socket | None = None
 
-def _ipv4_address(asked: socket.socket, name: str) -> str | None:
-    request = name.encode("utf-8", "surrogateescape").ljust(REQUEST_SIZE, b"\0")
-    try:
-        answer = fcntl.ioctl(asked, SIOCGIFADDR, request)
-    except OSError:
-        return None
-    return socket.inet_ntop(socket.AF_INET, answer[IPV4])
+    def addresses(self, names: Sequence[str]) -> list[str | None]:
+        """None for an interface that has none."""
+        if self._socket is None:
+            self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        return [self._address(self._socket, name) for name in names]
+
+    def _address(self, asked: socket.socket, name: str) -> str | None:
+        request = name.encode("utf-8", "surrogateescape").ljust(REQUEST_SIZE, b"\0")
+        try:
+            answer = fcntl.ioctl(asked, SIOCGIFADDR, request)
+        except OSError:
+            return None
+        return socket.inet_ntop(socket.AF_INET, answer[IPV4])
 
 
 def declare(agent: Agent, files: Files) -> None:
@@ -74,25 +80,20 @@ def declare(agent: Agent, files: Files) -> None:
         interfaces.replace(files.list_directory("sys/class/net"))
         return interfaces.names
 
-    def hardware(names: tuple[str, ...]) -> list[str | None]:
-        return [files.read_once(f"sys/class/net/{name}/address").decode() or None for name in names]
-
+    hardware = files.of_each(lambda name: f"sys/class/net/{name}/address")
     # IPv4 addresses are asked of the kernel, which knows this system only, not a recorded one.
-    ipv4 = ipv4_addresses if files.root == Path("/") else lambda names: [None] * len(names)
-    string = partial(agent.cluster(33, names).metric, type_=ValueType.STRING, indom=interfaces, sem=Semantics.DISCRETE)
+    ipv4 = Ipv4().addresses if files.root == Path("/") else lambda names: [None] * len(names)
+    listed = agent.cluster(33, names)
+    string = partial(listed.metric, type_=ValueType.STRING, indom=interfaces, sem=Semantics.DISCRETE)
     string("network.interface.inet_addr", 0, read=ipv4, help_="IPv4 address")
-    string("network.interface.hw_addr", 3, read=hardware, help_="Hardware (MAC) address")
-    _declare_ipv6(agent.cluster(33, _ipv6_refresh(files, names)), interfaces)
-
-
-def _ipv6_refresh(files: Files, names: Callable[[], object]) -> Callable[[], dict[str, Ipv6]]:
+    string(
+        "network.interface.hw_addr",
+        3,
+        read=lambda names: [text.decode().strip() or None for text in hardware.read(names)],
+        help_="Hardware (MAC) address",
+    )
     addresses = files.parsed("proc/net/if_inet6", parse_if_inet6)
-
-    def refresh() -> dict[str, Ipv6]:
-        names()
-        return addresses()
-
-    return refresh
+    _declare_ipv6(agent.cluster(33, lambda _: addresses(), after=listed), interfaces)
 
 
 def _declare_ipv6(cluster: Cluster, interfaces: Indom) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from pypcp.agents.linux.files import Files
-from pypcp.agents.linux.links import KEPT_OPEN, Link, declare_links
+from pypcp.agents.linux.links import Links, declare_links
 from pypcp.agents.linux.table import Table
 from pypcp.model.units import BYTE, COUNT
 from pypcp.model.values import Semantics, ValueType
@@ -52,7 +52,7 @@ class Netdev:
 
     names: list[str]
     counts: Table
-    links: list[Link] = field(default_factory=list)
+    links: Links | None = None
 
 
 def parse_netdev(text: bytes) -> Netdev:
@@ -76,16 +76,15 @@ def declare(agent: Agent, files: Files) -> None:
         label_instance=lambda interface: {"interface": interface},
     )
     read = files.parsed("proc/net/dev", parse_netdev)
-    links: list[Link] = []
+    links = Links(files, ())
 
     def refresh() -> Netdev:
+        nonlocal links
         now = read()
-        if now.names != list(interfaces.names):
+        if now.names != links.names:
             interfaces.replace(now.names)
-            few = len(now.names) <= KEPT_OPEN
-            links[:] = [Link(files, name, keep_open=few) for name in now.names]
-        for link in links:
-            link.forget()
+            links = Links(files, now.names)
+        links.refresh()
         now.links = links
         return now
 

@@ -13,6 +13,7 @@ from pypcp.model.units import COUNT
 from pypcp.model.values import Semantics, ValueType
 from pypcp.pmda.agent import Agent
 from pypcp.pmda.indom import Indom
+from pypcp.pmda.metrics import Cluster
 
 U32: Final = ValueType.U32
 U64: Final = ValueType.U64
@@ -92,22 +93,21 @@ def declare(agent: Agent, files: Files, cpus: Indom) -> None:
         labels={"device_type": "numa_node", "indom_name": "per numa_node"},
         label_instance=lambda name: {"numa_node": int(name[4:])},
     )
-    reader = NodeFiles(files)
-    _declare_nodes(agent, reader, nodes)
-    _declare_processors(agent, reader, cpus)
+    all_of_them = agent.cluster(36, NodeFiles(files).read)
+    _declare_nodes(agent, all_of_them, nodes)
+    _declare_processors(agent, all_of_them, cpus)
     machine = "The kind of hardware"
     agent.cluster(18).metric(
         "hinv.machine", 7, ValueType.STRING, lambda _: os.uname().machine, sem=Semantics.DISCRETE, help_=machine
     )
 
 
-def _declare_nodes(agent: Agent, reader: NodeFiles, nodes: Indom) -> None:
-    def refresh() -> Nodes:
-        now = reader.read()
+def _declare_nodes(agent: Agent, all_of_them: Cluster, nodes: Indom) -> None:
+    def refresh(now: Nodes) -> Nodes:
         nodes.replace(now.counts, [int(name[4:]) for name in now.counts])
         return now
 
-    cluster = agent.cluster(36, refresh)
+    cluster = agent.cluster(36, refresh, after=all_of_them)
     discrete = Semantics.DISCRETE
     cluster.metric("hinv.nnode", 19, U32, lambda now: len(now.counts), number=0, sem=discrete, help_="NUMA nodes")
     online = "Is the node online? 1 for yes"
@@ -119,12 +119,12 @@ def _declare_nodes(agent: Agent, reader: NodeFiles, nodes: Indom) -> None:
         counter(f"mem.numa.alloc.{name}", item, U64, _count(key), indom=nodes, help_=help_)
 
 
-def _declare_processors(agent: Agent, reader: NodeFiles, cpus: Indom) -> None:
-    def refresh() -> Nodes:
+def _declare_processors(agent: Agent, all_of_them: Cluster, cpus: Indom) -> None:
+    def refresh(now: Nodes) -> Nodes:
         cpus.refresh()
-        return reader.read()
+        return now
 
-    cluster = agent.cluster(18, refresh)
+    cluster = agent.cluster(18, refresh, after=all_of_them)
     constant = partial(cluster.metric, type_=U32, indom=cpus, sem=Semantics.DISCRETE)
     constant("hinv.map.cpu_num", 6, read=lambda _: cpus.ids, help_="The kernel's number of each processor")
     node = "The NUMA node of each processor"

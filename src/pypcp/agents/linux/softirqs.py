@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 
 from pypcp.agents.linux.files import Files
+from pypcp.agents.linux.form import remembering
 from pypcp.agents.linux.interrupts import Interrupts, follow, parse_interrupts
 from pypcp.model.units import COUNT
 from pypcp.model.values import Semantics, ValueType
@@ -31,7 +32,7 @@ def declare(agent: Agent, files: Files, cpus: Indom) -> None:
     """kernel.percpu.softirqs, kernel.percpu.sirq and kernel.all.softirqs."""
     kinds = agent.indom(36, persistent=True, help_="Kinds of soft interrupt", labels={"indom_name": "per softirq"})
     pairs = agent.indom(41, persistent=True, help_=PAIRS_HELP, labels=PAIR_LABELS, label_instance=label_pair)
-    read = files.parsed("proc/softirqs", parse_interrupts)
+    read = files.parsed("proc/softirqs", remembering(parse_interrupts))
     cluster = agent.cluster(63, follow(kinds, pairs, cpus, read))
     counter = partial(cluster.metric, sem=Semantics.COUNTER, units=COUNT)
     each = "Soft interrupts run, by kind and processor"

@@ -6,13 +6,13 @@ A logical volume is known by the name its administrator gave it, as is an array 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from pypcp.agents.linux.diskstats import MEASURES, Disks, Measure, is_disk, parse_partitions
+from pypcp.agents.linux.devices import Device, Kind
+from pypcp.agents.linux.diskstats import MEASURES, Disks, Measure, parse_partitions
 from pypcp.agents.linux.files import Files
 from pypcp.agents.linux.table import Table, words32
 from pypcp.model.units import KBYTE
@@ -23,19 +23,16 @@ from pypcp.pmda.metrics import Cluster
 
 U32: Final = ValueType.U32
 
-NameOf = Callable[[str], str | None]
-"""The kernel's name of a device -> the instance's; None for what is no instance."""
+Names = Callable[[Sequence[Device]], Sequence[str]]
+"""Devices -> the names of their instances; an empty one for what is no instance."""
 
 SHORT: Final = ("read_bytes", "write_bytes", "total_bytes")
 """What is told in 32 bits of a volume, and in 64 of a disk."""
 
-ARRAY: Final = re.compile("md(?!_)")
-"""Arrays that can have partitions (md_d0) are left out, as by stock."""
-
 MAP_HELP: Final = "The kernel's name of the device"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Volumes(Disks):
     """The devices of one kind: the instances' names, a row of counts each, and the kernel's names."""
 
@@ -43,9 +40,10 @@ class Volumes(Disks):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class Family:
     """What stock calls a kind of device, and where its items are."""
 
+    kind: Kind
     name: str
     cluster: int
     indom: int
@@ -60,87 +58,85 @@ class Kind:
 VOLUME_ITEMS: Final = (*range(13), *range(14, 17), *range(18, 26))
 """Stock's order of the measures; in between are the map's item and the capacity's."""
 
-PARTITIONS: Final = Kind(
-    "partitions", 10, 10, "Partitions", "partition", "per partition", (*range(16), *range(17, 25)), 16
+PARTITIONS: Final = Family(
+    Kind.PARTITION, "partitions", 10, 10, "Partitions", "partition", "per partition", (*range(16), *range(17, 25)), 16
 )
-MAPPED: Final = Kind("dm", 54, 24, "Volumes of the device mapper", "volume", "per dm device", VOLUME_ITEMS, 17, 13)
-ARRAYS: Final = Kind("md", 59, 25, "Arrays of disks (md)", "array", "per md device", VOLUME_ITEMS, 17, 13)
+MAPPED: Final = Family(
+    Kind.MAPPED, "dm", 54, 24, "Volumes of the device mapper", "volume", "per dm device", VOLUME_ITEMS, 17, 13
+)
+ARRAYS: Final = Family(Kind.ARRAY, "md", 59, 25, "Arrays of disks (md)", "array", "per md device", VOLUME_ITEMS, 17, 13)
 
 
-def is_partition(device: str) -> bool:
-    """Does stock list the device under disk.partitions? All it has no other place for, but for CD-ROMs."""
-    return not is_disk(device) and not device.startswith(("loop", "ram", "zram", "dm-", "md", "sr"))
+def volumes_of(devices: Sequence[Device], names: Names) -> Volumes:
+    """Those of ``devices`` that have a name."""
+    if not devices:
+        return Volumes([], Table([]), devices=[])
+    named = [(name, device) for name, device in zip(names(devices), devices, strict=True) if name]
+    rows = [device.counts for _, device in named]
+    return Volumes([name for name, _ in named], Table(rows), devices=[device.name for _, device in named])
 
 
-def parse_volumes(text: bytes, name_of: NameOf) -> Volumes:
-    """``ValueError`` for a text that breaks off."""
-    devices, names, rows = [], [], []
-    for line in text.splitlines():
-        _, _, device, *counts = line.split()
-        kernels = device.decode("utf-8", "surrogateescape")
-        name = name_of(kernels)
-        if name:
-            devices.append(kernels)
-            names.append(name)
-            rows.append(counts)
-    return Volumes(names, Table(rows), devices)
+def kernels_names(devices: Sequence[Device]) -> list[str]:
+    """What the kernel calls them."""
+    return [device.name for device in devices]
 
 
-def mapped_names(files: Files) -> Callable[[], NameOf]:
+def mapped_names(files: Files) -> Names:
     """Names of logical volumes, as they are now."""
 
-    def name_of(device: str) -> str | None:
-        if not device.startswith("dm-"):
-            return None
-        return files.read_once(f"sys/block/{device}/dm/name").decode("utf-8", "surrogateescape") or None
+    def names(devices: Sequence[Device]) -> list[str]:
+        texts = [files.read_once(f"sys/block/{device.name}/dm/name") for device in devices]
+        return [text.decode("utf-8", "surrogateescape") for text in texts]
 
-    return lambda: name_of
+    return names
 
 
-def array_names(files: Files) -> Callable[[], NameOf]:
+def array_names(files: Files) -> Names:
     """Names of arrays, as the links below /dev/md tell them now."""
 
-    def names_now() -> NameOf:
+    def names(devices: Sequence[Device]) -> list[str]:
         given = {os.path.basename(target): name for name, target in files.links("dev/md").items()}
-        return lambda device: given.get(device, device) if ARRAY.match(device) else None
+        return [given.get(device.name, device.name) for device in devices]
 
-    return names_now
+    return names
 
 
-def declare(agent: Agent, files: Files) -> None:
+def declare(agent: Agent, files: Files, devices: Cluster) -> None:
     """disk.partitions, disk.dm and disk.md."""
-    _declare(agent, files, PARTITIONS, lambda: lambda device: device if is_partition(device) else None)
-    _declare(agent, files, MAPPED, mapped_names(files))
-    _declare(agent, files, ARRAYS, array_names(files))
+    _declare(agent, files, PARTITIONS, _cluster(agent, devices, PARTITIONS, kernels_names))
+    _declare(agent, files, MAPPED, _cluster(agent, devices, MAPPED, mapped_names(files)))
+    _declare(agent, files, ARRAYS, _cluster(agent, devices, ARRAYS, array_names(files)))
 
 
-def _declare(agent: Agent, files: Files, kind: Kind, names: Callable[[], NameOf]) -> None:
+def _cluster(agent: Agent, devices: Cluster, family: Family, names: Names) -> Cluster:
+    return agent.cluster(family.cluster, lambda now: volumes_of(now[family.kind], names), after=devices)
+
+
+def _declare(agent: Agent, files: Files, family: Family, cluster: Cluster) -> None:
     indom = agent.indom(
-        kind.indom,
+        family.indom,
         persistent=True,
         members=lambda volumes: volumes.names,
-        help_=kind.help,
-        labels={"device_type": "block", "indom_name": kind.group},
+        help_=family.help,
+        labels={"device_type": "block", "indom_name": family.group},
         label_instance=lambda name: {"device_name": name},
     )
-    refresh = files.parsed("proc/diskstats", lambda text: parse_volumes(text, names()))
-    cluster = agent.cluster(kind.cluster, refresh)
-    for item, measure in zip(kind.items, MEASURES, strict=True):
-        short = kind.map_item is not None and measure.name in SHORT
+    for item, measure in zip(family.items, MEASURES, strict=True):
+        short = family.map_item is not None and measure.name in SHORT
         cluster.metric(
-            f"disk.{kind.name}.{measure.name}",
+            f"disk.{family.name}.{measure.name}",
             item,
             U32 if short else measure.disk_type,
             _words32(measure) if short else measure.by_disk,
             indom=indom,
             sem=measure.sem,
             units=measure.units,
-            help_=f"{measure.help}, by {kind.each}",
+            help_=f"{measure.help}, by {family.each}",
         )
-    _declare_constants(cluster, indom, files, kind)
+    _declare_constants(cluster, indom, files, family)
 
 
-def _declare_constants(cluster: Cluster, indom: Indom, files: Files, kind: Kind) -> None:
+def _declare_constants(cluster: Cluster, indom: Indom, files: Files, family: Family) -> None:
     constant = partial(cluster.metric, indom=indom, sem=Semantics.DISCRETE)
     sizes = files.parsed("proc/partitions", parse_partitions)
 
@@ -148,11 +144,13 @@ def _declare_constants(cluster: Cluster, indom: Indom, files: Files, kind: Kind)
         size_of = sizes()
         return [size_of.get(device) for device in now.devices]
 
-    capacity = f"Size of each {kind.each}"
-    constant(f"disk.{kind.name}.capacity", kind.capacity_item, ValueType.U64, capacities, units=KBYTE, help_=capacity)
-    if kind.map_item is not None:
-        name = f"hinv.map.{kind.name}name"
-        constant(name, kind.map_item, ValueType.STRING, lambda now: now.devices or None, help_=MAP_HELP)
+    capacity = f"Size of each {family.each}"
+    constant(
+        f"disk.{family.name}.capacity", family.capacity_item, ValueType.U64, capacities, units=KBYTE, help_=capacity
+    )
+    if family.map_item is not None:
+        name = f"hinv.map.{family.name}name"
+        constant(name, family.map_item, ValueType.STRING, lambda now: now.devices or None, help_=MAP_HELP)
 
 
 def _words32(measure: Measure) -> Callable[[Volumes], list[int]]:

@@ -5,13 +5,14 @@ Kernels since 4.8 tell some values by NUMA node: those are instances ``node0``, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
+from operator import mul
 from typing import Final
 
 from pypcp.agents.linux import vmstat_names
 from pypcp.agents.linux.files import Files
+from pypcp.agents.linux.form import Form, picker, remembering
 from pypcp.agents.linux.meminfo import PAGE_BYTES
 from pypcp.model.units import KBYTE
 from pypcp.model.values import ValueType
@@ -80,56 +81,87 @@ An instance is the zone, its node, and the position of the other zone in the ord
 LABELS: Final = {"device_type": ["memory", "numa_node"], "indom_name": "per zone per numa_node"}
 
 
-@dataclass(slots=True)
-class Place:
-    """A zone or a node: what it counts, in kilobytes."""
+class ZoneForm(Form):
+    """What the words say: ``names`` of nodes and populated zones in the file's order, the ``columns`` of numbers by
+    the file's names, and of every zone, populated or not, the ``protection`` in kilobytes.
+    """
 
-    name: str
-    values: dict[bytes, int]
+    def __init__(self, words: Sequence[bytes]) -> None:
+        places, self.protection = _find(words)
+        super().__init__(words, list(places.values()))
+        self._factors = [1 if key in IN_KBYTES else PAGE_KBYTES for _, key in places]
+        order = {where: at for at, where in enumerate(places)}
+        present = {name: at for (name, key), at in order.items() if key == b"present"}
+        self._present = picker(list(present.values()))
+        self._pages = self._present(self.numbers(words) or ())
+        empty = {name for name, pages in zip(present, self._pages, strict=True) if not pages}
+        self.names = [name for name in dict.fromkeys(name for name, _ in places) if name not in empty]
+        self.columns = {
+            key: picker([order.get((name, key), len(order)) for name in self.names])
+            for key in dict.fromkeys(key for name, key in places if name not in empty)
+        }
+
+    def kilobytes(self, words: Sequence[bytes]) -> list[int | None] | None:
+        """What the columns pick from: all numbers, and None for what there is not; None for words of another form."""
+        numbers = self.numbers(words)
+        if numbers is None or self._present(numbers) != self._pages:  # a zone may be populated now, or empty
+            return None
+        return [*map(mul, numbers, self._factors), None]
+
+
+def _find(words: Sequence[bytes]) -> tuple[dict[tuple[str, bytes], int], dict[str, int]]:
+    """Which word is the number of what, by zone or node and name; and what is protected. ``ValueError``."""
+    places: dict[tuple[str, bytes], int] = {}
+    protection: dict[str, int] = {}
+    node = zone = section = ""
+    at = 0
+    while at < len(words):
+        word = words[at]
+        if word == b"Node":
+            node = f"node{int(words[at + 1].rstrip(b','))}"
+            zone = section = f"{words[at + 3].decode()}::{node}"
+            at += 4
+        elif word == b"per-node":
+            section = node
+            at += 2
+        elif word == b"pages":
+            section = zone
+            at += 1
+        elif word == b"protection:":
+            end = next(last for last in range(at, len(words)) if words[last].endswith(b")")) + 1
+            for position, pages in enumerate(b"".join(words[at + 1 : end]).strip(b"()").split(b",")):
+                protection[f"{zone}::lowmem_reserved{position}"] = int(pages) * PAGE_KBYTES
+            at = end
+        else:
+            places[section, word] = at + 1
+            at += 2
+    return places, protection
 
 
 @dataclass(slots=True)
 class Zoneinfo:
-    """Nodes and populated zones as the file lists them; and of every zone, populated or not, its protection."""
+    """The file as it is now."""
 
-    places: list[Place]
-    protection: dict[str, int]
+    form: ZoneForm
+    kilobytes: list[int | None]
 
-
-def parse_zoneinfo(text: bytes) -> Zoneinfo:
-    """``ValueError`` for a zone that breaks off."""
-    info = Zoneinfo([], {})
-    for block in text.split(b"Node ")[1:]:
-        # What follows is about each processor: long, and of interest to nobody here.
-        _parse_zone(block.partition(b"\n  pagesets")[0], info)
-    return info
+    def column(self, key: bytes) -> tuple[int | None, ...] | None:
+        """What is told under a name: by node and zone, in kilobytes."""
+        pick = self.form.columns.get(key)
+        return None if pick is None else pick(self.kilobytes)
 
 
-def _parse_zone(block: bytes, info: Zoneinfo) -> None:
-    heading, _, rest = block.partition(b"\n")
-    node, _, zone = heading.partition(b", zone")
-    node_name = f"node{int(node)}"
-    name = f"{zone.strip().decode()}::{node_name}"
-    of_node, _, of_zone = rest.rpartition(b"  pages ")
-    if of_node:
-        info.places.append(Place(node_name, _kilobytes(of_node.split()[2:])))
-    limits, _, rest = of_zone.partition(b"protection: (")
-    reserved, end, counts = rest.partition(b")")
-    if not end:
-        raise ValueError(f"zone {name} of /proc/zoneinfo breaks off")
-    values = _kilobytes(limits.split() + counts.split())
-    if values.get(b"present"):
-        info.places.append(Place(name, values))
-    for position, pages in enumerate(reserved.split(b",")):
-        info.protection[f"{name}::lowmem_reserved{position}"] = int(pages) * PAGE_KBYTES
-
-
-def _kilobytes(words: list[bytes]) -> dict[bytes, int]:
-    names = words[::2]
-    values = dict(zip(names, [int(word) * PAGE_KBYTES for word in words[1::2]], strict=True))
-    for name in IN_KBYTES.intersection(values):
-        values[name] //= PAGE_KBYTES
-    return values
+def parse_zoneinfo(text: bytes, last: Zoneinfo | None = None) -> Zoneinfo:
+    """``last``: what the file was before. ``ValueError`` for a zone that breaks off."""
+    # What follows the page sets is about each processor: long, and of interest to nobody here.
+    words = b"\nNode ".join([block.partition(b"\n  pagesets")[0] for block in text.split(b"Node ")]).split()
+    kilobytes = last.form.kilobytes(words) if last is not None else None
+    if last is not None and kilobytes is not None:
+        return Zoneinfo(last.form, kilobytes)
+    if words.count(b"Node") != words.count(b"protection:"):
+        raise ValueError("a zone of /proc/zoneinfo breaks off")
+    form = ZoneForm(words)
+    return Zoneinfo(form, form.kilobytes(words) or [])
 
 
 def label_place(name: str) -> dict[str, object]:
@@ -150,24 +182,24 @@ def declare(agent: Agent, files: Files) -> None:
     places = agent.indom(
         32,
         persistent=True,
-        members=lambda info: [place.name for place in info.places],
+        members=lambda info: info.form.names,
         help_="Zones of memory, and nodes",
         labels=LABELS,
         label_instance=label_place,
     )
     protections = agent.indom(
         33,
-        members=attrgetter("protection"),
+        members=lambda info: info.form.protection,
         help_="Pairs of zones, of which one is protected from the other",
         label_instance=label_protection,
     )
-    cluster = agent.cluster(68, files.parsed("proc/zoneinfo", parse_zoneinfo))
+    cluster = agent.cluster(68, files.parsed("proc/zoneinfo", remembering(parse_zoneinfo)))
     _declare_values(cluster, places)
     cluster.metric(
         "mem.zoneinfo.protection",
         0,
         ValueType.U64,
-        lambda info: list(info.protection.values()),
+        lambda info: list(info.form.protection.values()),
         indom=protections,
         units=KBYTE,
         number=PROTECTION,
@@ -184,11 +216,6 @@ def _declare_values(cluster: Cluster, places: Indom) -> None:
         cluster.metric(f"mem.zoneinfo.{name}", item, ValueType.U64, read, indom=places, units=KBYTE, help_=help_)
 
 
-def _column(name: str) -> Callable[[Zoneinfo], list[int | None] | None]:
+def _column(name: str) -> Callable[[Zoneinfo], Sequence[int | None] | None]:
     key = name.encode()
-
-    def read(info: Zoneinfo) -> list[int | None] | None:
-        column = [place.values.get(key) for place in info.places]
-        return column if any(value is not None for value in column) else None
-
-    return read
+    return lambda info: info.column(key)

@@ -18,11 +18,13 @@ def test_each_read_gives_the_file_as_it_is_then(tmp_path: Path) -> None:
     assert source.read() == b"three"
 
 
+@pytest.mark.parametrize("path", ["proc/vmstat", "proc/stat"])
 @pytest.mark.parametrize("size", [0, 1, FIRST_SIZE - 1, FIRST_SIZE, FIRST_SIZE + 1, 5 * FIRST_SIZE + 7])
-def test_a_file_of_any_size_is_read_whole_however_often(tmp_path: Path, size: int) -> None:
+def test_a_file_of_any_size_is_read_whole_however_often(tmp_path: Path, path: str, size: int) -> None:
     content = os.urandom(size)
-    (tmp_path / "file").write_bytes(content)
-    source = Files(tmp_path).open("file")
+    (tmp_path / "proc").mkdir()
+    (tmp_path / path).write_bytes(content)
+    source = Files(tmp_path).open(path)
     assert [source.read() for _ in range(3)] == [content] * 3
 
 
@@ -65,6 +67,31 @@ def test_what_is_no_file_of_the_kernel_is_given_up(tmp_path: Path, monkeypatch: 
     (tmp_path / "huge").write_bytes(bytes(6 * FIRST_SIZE))
     with pytest.raises(ValueError, match="no file of the kernel"):
         Files(tmp_path).open("huge").read()
+
+
+def test_a_text_is_parsed_again_when_it_is_another(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"1 2\n")
+    read = Files(tmp_path).parsed("file", bytes.split)
+    first = read()
+    assert read() is first == [b"1", b"2"]
+    (tmp_path / "file").write_bytes(b"1 3\n")
+    assert read() == [b"1", b"3"]
+    (tmp_path / "file").write_bytes(b"1 3")
+    with pytest.raises(ValueError, match="breaks off"):
+        read()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["loadavg", "meminfo", "pressure/cpu", "softirqs", "stat", "sys/kernel/hostname", "sys/kernel/pid_max", "uptime"],
+)
+def test_the_kernel_hands_out_at_once_what_is_read_so(path: str) -> None:
+    """A read that asks for more than there is gets all: behind it there is nothing more."""
+    try:
+        with open(f"/proc/{path}", "rb", buffering=0) as file:
+            assert not os.pread(file.fileno(), 1 << 20, len(os.pread(file.fileno(), 1 << 20, 0)))
+    except FileNotFoundError:
+        pytest.skip("not on this kernel")
 
 
 def test_small_files_are_read_without_their_white_space_and_missing_ones_are_empty(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from linux_trees import ask, recorded
 from pypcp.agents.linux import linux_agent
-from pypcp.agents.linux.diskstats import chosen_scheduler, is_disk
-from pypcp.agents.linux.links import KEPT_OPEN
-from pypcp.agents.linux.volumes import is_partition
+from pypcp.agents.linux.devices import is_disk, is_partition
+from pypcp.agents.linux.diskstats import chosen_scheduler
+from pypcp.agents.linux.files import KEPT_OPEN
 from pypcp.model.ids import InDom
 
 DISKS = """

@@ -58,6 +58,10 @@ class Ipv4:
             self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         return [self._address(self._socket, name) for name in names]
 
+    def __del__(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+
     def _address(self, asked: socket.socket, name: str) -> str | None:
         request = name.encode("utf-8", "surrogateescape").ljust(REQUEST_SIZE, b"\0")
         try:

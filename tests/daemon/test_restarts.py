@@ -4,17 +4,20 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from pypcp.errors import NoAgent
 from pypcp.model.ids import Pmid
 from pypcp.pmcd.agent_keeper import AgentKeeper
+from pypcp.wire.pdu import StateChange
 from running import Running, Starter
 
 pytestmark = pytest.mark.anyio
 DOMAIN = 100
 VALUE = Pmid.build(DOMAIN, 0, 0)
+NUMAGENTS = Pmid.build(2, 0, 2)
 
 
 def _agent(running: Running) -> AgentKeeper:
@@ -66,3 +69,24 @@ async def test_a_reload_leaves_an_agent_that_runs_as_it_is(start: Starter) -> No
         await _kill(agent)
         await _until(lambda: agent.refusal is None)
         assert agent.statistics.restarts == 1
+
+
+async def test_clients_are_told_whether_an_agent_is_new_or_started_again(start: Starter, tmp_path: Path) -> None:
+    async with start({DOMAIN: "well"}) as running, running.client() as client:
+        configuration = tmp_path / "pmcd.conf"
+        whole = configuration.read_text()
+
+        async def told_after(text: str) -> int:
+            configuration.write_text(text)
+            await running.daemon.reload()
+            return (await client.fetch([NUMAGENTS])).changes
+
+        assert await told_after(whole) == StateChange.NO_CHANGE
+        assert await told_after("\n") == StateChange.DROP_AGENT
+        assert await told_after(whole) == StateChange.ADD_AGENT
+        assert await told_after(whole.replace("well", "well 0")) == StateChange.ADD_AGENT | StateChange.DROP_AGENT
+        agent = _agent(running)
+        await _kill(agent)
+        await _until(lambda: agent.refusal is None)
+        restarted = StateChange.ADD_AGENT | StateChange.RESTART_AGENT | StateChange.DROP_AGENT
+        assert (await client.fetch([NUMAGENTS])).changes == restarted

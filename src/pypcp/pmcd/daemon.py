@@ -53,7 +53,7 @@ _FEATURES = Feature.CONTAINER | Feature.LABELS | Feature.HIGHRES | Feature.DESCS
 
 
 def _changes(started: Collection[AgentSpec], dropped: Collection[Route]) -> StateChange:
-    added = StateChange.ADD_AGENT | StateChange.RESTART_AGENT if started else StateChange.NO_CHANGE
+    added = StateChange.ADD_AGENT if started else StateChange.NO_CHANGE
     return added | (StateChange.DROP_AGENT if dropped else StateChange.NO_CHANGE)
 
 

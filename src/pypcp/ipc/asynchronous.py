@@ -68,7 +68,7 @@ class AsyncStream(asyncio.Protocol):
             try:
                 async with asyncio.timeout(timeout_s):
                     sock = await _connected(endpoint)
-            except OSError as error:
+            except (OSError, UnicodeError) as error:
                 failure = connect_failure(error, endpoint)
             except (OsError, ChannelError) as error:
                 failure = error

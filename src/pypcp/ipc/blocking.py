@@ -112,7 +112,7 @@ class BlockingStream:
 def _connected(endpoint: Endpoint, timeout_s: float | None) -> socket.socket:
     try:
         sock = _open(endpoint, timeout_s)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise connect_failure(error, endpoint) from error
     try:
         if isinstance(endpoint, TcpEndpoint) and endpoint.beyond is not None:

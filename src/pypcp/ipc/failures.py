@@ -12,10 +12,13 @@ from pypcp.errors import ChannelClosed, OsError, PcpError, RequestTimeout, TlsEr
 _GONE: Final = {errno.EPIPE, errno.ECONNRESET, errno.ESHUTDOWN, errno.ENOTCONN}
 
 
-def connect_failure(error: OSError, where: object) -> PcpError:
+def connect_failure(error: OSError | UnicodeError, where: object) -> PcpError:
     """The error of a connection that was not made: ``RequestTimeout`` or ``OsError``."""
     if isinstance(error, TimeoutError):
         return RequestTimeout(f"connecting to {where}")
+    if isinstance(error, UnicodeError):
+        # Python's own look at a name, before any resolver's: an empty label, or one of more than 63 bytes.
+        return OsError(-errno.EHOSTUNREACH, f"{where}: no host can have that name")
     if isinstance(error, socket.gaierror):
         # What libpcp says of a host that it cannot find.
         return OsError(-errno.EHOSTUNREACH, f"{where}: {error.strerror}")

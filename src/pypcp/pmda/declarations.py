@@ -331,7 +331,9 @@ class Declarations:
     def stop(self) -> None:
         """End what :meth:`start` has begun, and save what is to be remembered."""
         self._running.stop()
-        for function in self._shutdown:
-            function()
-        for _, cache in self._caches:
-            cache.save(also_activated=True)
+        try:
+            for function in self._shutdown:
+                function()
+        finally:
+            for _, cache in self._caches:
+                cache.save(also_activated=True)

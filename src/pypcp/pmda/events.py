@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -33,7 +34,7 @@ class EventQueue:
 
     A client sees what was pushed after it fetched for the first time, each record once; the oldest give way to new
     ones, and who had not read them is told how many were missed. ``restricted``: only clients that were allowed, or
-    have a filter, may read.
+    have a filter, may read. Threads may push while clients are answered.
     """
 
     def __init__(self, max_bytes: int, *, highres: bool = True, restricted: bool = False) -> None:
@@ -46,6 +47,7 @@ class EventQueue:
         """Their size, as they travel."""
         self.memory = 0
         """The size of those that are kept."""
+        self._lock = threading.Lock()
         self._kept: deque[_Kept] = deque()
         self._first = 0
         self._next: dict[Client, int] = {}
@@ -60,17 +62,18 @@ class EventQueue:
     def push(self, record: EventRecord) -> None:
         """A record has come. One larger than the whole queue is counted and lost."""
         size = len(encode_events(EventArray((record,), self.highres)))
-        self.count += 1
-        self.bytes += size
-        if not self._next:
-            return
-        if size > self.max_bytes:
-            log.warning("an event of %d bytes is lost, its queue has %d", size, self.max_bytes)
-            return
-        self._kept.append(_Kept(record, size))
-        self.memory += size
-        while self.memory > self.max_bytes:
-            self._drop_first()
+        with self._lock:
+            self.count += 1
+            self.bytes += size
+            if not self._next:
+                return
+            if size > self.max_bytes:
+                log.warning("an event of %d bytes is lost, its queue has %d", size, self.max_bytes)
+                return
+            self._kept.append(_Kept(record, size))
+            self.memory += size
+            while self.memory > self.max_bytes:
+                self._drop_first()
 
     def _drop_first(self) -> None:
         self.memory -= self._kept.popleft().size
@@ -83,14 +86,15 @@ class EventQueue:
         """
         if self.restricted and client not in self._allowed and client not in self._filters:
             raise PermissionDenied("this client may not read the events")
-        end = self._first + len(self._kept)
-        begun = self._next.get(client)
-        self._next[client] = end
-        if begun is None:
-            return None
-        missed = max(0, self._first - begun)
-        unseen = [self._kept[at].record for at in range(max(0, begun - self._first), len(self._kept))]
-        self._drop_read()
+        with self._lock:
+            end = self._first + len(self._kept)
+            begun = self._next.get(client)
+            self._next[client] = end
+            if begun is None:
+                return None
+            missed = max(0, self._first - begun)
+            unseen = [self._kept[at].record for at in range(max(0, begun - self._first), len(self._kept))]
+            self._drop_read()
         keep = self._filters.get(client)
         wanted = unseen if keep is None else [record for record in unseen if keep(record)]
         if missed:
@@ -122,14 +126,15 @@ class EventQueue:
         """The client has gone."""
         self._filters.pop(client, None)
         self._allowed.discard(client)
-        if self._next.pop(client, None) is None:
-            return
-        if self._next:
-            self._drop_read()
-        else:
-            self._first += len(self._kept)
-            self._kept.clear()
-            self.memory = 0
+        with self._lock:
+            if self._next.pop(client, None) is None:
+                return
+            if self._next:
+                self._drop_read()
+            else:
+                self._first += len(self._kept)
+                self._kept.clear()
+                self.memory = 0
 
 
 class EventMetrics:

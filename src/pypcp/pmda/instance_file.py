@@ -8,6 +8,7 @@ as a whole, so a reader never sees half of it.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterable
@@ -74,9 +75,14 @@ def write_instances(path: Path, reuse: bool, maximum: int, lines: Iterable[Line]
 
 def append_instances(path: Path, lines: Iterable[Line]) -> None:
     """Put lines at the end of a file, in one piece; their ids must be above all that are there. ``OSError``"""
+    encoded = _encoded(lines)
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
     try:
-        os.write(descriptor, _encoded(lines))
+        before = os.fstat(descriptor).st_size
+        if (written := os.write(descriptor, encoded)) < len(encoded):
+            # A disk that is full takes a part; half a line would be read as another entry.
+            os.ftruncate(descriptor, before)
+            raise OSError(errno.ENOSPC, f"{written} of {len(encoded)} bytes could be written", str(path))
     finally:
         os.close(descriptor)
 

@@ -118,7 +118,7 @@ class _Preprocessor:
         conditions[-1].taken = conditions[-1].around and not conditions[-1].taken
 
     def _define(self, line: Line, rest: str) -> None:
-        name, _, value = rest.partition(" ") if " " in rest else rest.partition("\t")
+        name, value = [*rest.split(None, 1), "", ""][:2]
         _macro_name(line, name)
         if name in self._macros:
             raise line.error(f"macro {name} is defined already; #undef it first")

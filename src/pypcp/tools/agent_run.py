@@ -36,17 +36,28 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _show_on_every_save(agent: str, names: Sequence[str]) -> None:
-    path = Path(agent)
-    saved = None
-    while True:
-        now = path.stat().st_mtime_ns if path.exists() else None
-        if now != saved or saved is None:
-            print(f"--- {agent}, {time.strftime('%H:%M:%S')}")
-            _show(agent, names)
-            if now is None:
-                return
-        saved = now
+    shown = _saved(Path(agent))
+    _show_now(agent, names)
+    # The name of an installed agent is no file: it is shown once, and looked at no more.
+    while shown is not None:
         time.sleep(_LOOK_S)
+        now = _saved(Path(agent))
+        if now not in (shown, None):  # None: an editor that saves under another name is about to rename it
+            shown = now
+            _show_now(agent, names)
+
+
+def _saved(path: Path) -> int | None:
+    """When the file was saved last (nanoseconds); None where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def _show_now(agent: str, names: Sequence[str]) -> None:
+    print(f"--- {agent}, {time.strftime('%H:%M:%S')}")
+    _show(agent, names)
 
 
 def _show(agent: str, names: Sequence[str]) -> bool:

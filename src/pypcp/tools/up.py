@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=given.log_level.upper())
     try:
         _run(given)
-    except PcpError as error:
+    except (PcpError, OSError) as error:
         print(f"pypcp up: {error}", file=sys.stderr)
         return 1
     return 0
@@ -71,7 +71,7 @@ def _run(given: argparse.Namespace) -> None:
 def banner(daemon: Daemon, listeners: Listeners) -> str:
     """What runs, where, what is reduced, and what to try next."""
     socket_path = daemon.options.socket
-    port = listeners.ports[0]
+    here = f"localhost:{listeners.ports[0]}" if listeners.ports else f"unix:{socket_path}"
     counts = {route.name: len(route.seen_by(Client()).traverse("")) for route in daemon.router.routes.values()}
     lines = [
         f"pypcp {__version__}: collecting as {_user()}, process {os.getpid()}",
@@ -79,7 +79,7 @@ def banner(daemon: Daemon, listeners: Listeners) -> str:
         *[f"  skipped       {skipped}" for skipped in listeners.skipped],
         f"  metrics       {sum(counts.values())} ({', '.join(f'{name} {count}' for name, count in counts.items())})",
         *_reduced(),
-        f"  try           pminfo -h localhost:{port} -f kernel.all.load",
+        f"  try           pminfo -h {here} -f kernel.all.load",
         f"                pmrep -h unix:{socket_path} -t 1 kernel.all.cpu.user mem.util.free",
         "  stop          Ctrl-C",
     ]

@@ -350,3 +350,9 @@ async def test_a_handshake_that_does_not_go_on_ends(peers, tls):
     stream, _ = peers
     with pytest.raises(RequestTimeout):
         await stream.start_tls(tls.client, server_hostname="collector", timeout_s=0.05)
+
+
+async def test_a_name_that_no_host_can_have_is_not_found():
+    with pytest.raises(OsError, match=r"a\.\.b:44321: no host can have that name") as caught:
+        await AsyncStream.connect([TcpEndpoint("a..b", 44321)], LIMIT_S)
+    assert caught.value.code == -errno.EHOSTUNREACH

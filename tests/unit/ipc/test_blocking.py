@@ -185,6 +185,8 @@ def test_the_first_endpoint_that_works_is_used(tmp_path):
         (UnixEndpoint("/nosuch/socket"), -errno.ENOENT),
         (TcpEndpoint("127.0.0.1", 1), -errno.ECONNREFUSED),
         (TcpEndpoint("nosuch.invalid", 44321), -errno.EHOSTUNREACH),
+        (TcpEndpoint("a..b", 44321), -errno.EHOSTUNREACH),
+        (TcpEndpoint("a" * 70, 44321), -errno.EHOSTUNREACH),
     ],
 )
 def test_the_error_of_connecting_is_the_systems_and_names_the_endpoint(endpoint, code):

@@ -164,9 +164,10 @@ def test_a_pmcd_that_stays_silent_is_connected_to_anew(pmcd: Pmcd, connect: Call
     assert [type(pdu) for pdu in pmcd.seen] == [Creds, DescRequest, Creds, DescRequest]
 
 
-def test_metadata_outlives_the_connection_and_the_profile_is_told_again(
+def test_a_new_connection_is_told_the_profile_and_asked_for_metadata_again(
     pmcd: Pmcd, connect: Callable[..., Client]
 ) -> None:
+    """What answers there now may be another pmcd, with other types."""
     client = connect()
     client.lookup_desc(PMID)
     client.add_profile(5, [1])
@@ -175,7 +176,7 @@ def test_metadata_outlives_the_connection_and_the_profile_is_told_again(
     client.lookup_desc(PMID)
     client.fetch([PMID])
     again = [type(pdu) for pdu in pmcd.seen[4:]]
-    assert again == [Creds, ProfilePdu, Fetch]
+    assert again == [Creds, DescRequest, ProfilePdu, Fetch]
 
 
 def test_a_lost_connection_is_an_error_once_and_then_made_anew(pmcd: Pmcd, connect: Callable[..., Client]) -> None:

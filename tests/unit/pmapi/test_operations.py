@@ -21,7 +21,8 @@ from pypcp.errors import (
 from pypcp.model.desc import Desc
 from pypcp.model.ids import PM_ID_NULL, PM_INDOM_NULL, InDom, Pmid
 from pypcp.model.labels import LabelType
-from pypcp.model.values import ValueFormat, ValueSet, ValueType
+from pypcp.model.units import NONE
+from pypcp.model.values import Semantics, ValueFormat, ValueSet, ValueType
 from pypcp.pmapi.operations.connect import Security, Wishes, connect
 from pypcp.pmapi.operations.labels import labels, merge, read_labels
 from pypcp.pmapi.operations.metadata import instances, lookup_descs, lookup_instance, lookup_text
@@ -29,7 +30,7 @@ from pypcp.pmapi.operations.names import children, lookup_name, lookup_names, tr
 from pypcp.pmapi.operations.state import ContextState
 from pypcp.pmapi.operations.steps import Ask, Operation, StartTls, Tell
 from pypcp.pmapi.operations.values import fetch, store
-from pypcp.wire.desc import Descs
+from pypcp.wire.desc import DescIds, Descs
 from pypcp.wire.handshake import Challenge, Creds, Error
 from pypcp.wire.instance import InstanceReply
 from pypcp.wire.label import LabelReply, label_set
@@ -76,6 +77,22 @@ def test_a_long_list_of_names_is_asked_for_in_pieces_that_pmcd_takes() -> None:
     assert end.value.value == [PMID] * 2000
     assert len(sizes) > 1
     assert max(sizes) <= 63 * 1024
+
+
+def test_a_long_list_of_identifiers_is_asked_for_in_pieces_that_pmcd_takes() -> None:
+    pmids = [Pmid.build(29, 0, item) for item in range(1000)] + [Pmid.build(30, 0, 1)] * 2
+    pmids += [Pmid.build(29, cluster, item) for cluster in range(1, 40) for item in range(1000)]
+    sizes = []
+    operation = lookup_descs(state(), pmids)
+    step = next(operation)
+    with pytest.raises(StopIteration) as end:
+        while isinstance(step, Ask) and isinstance(step.pdu, DescIds):
+            sizes.append(len(encode(step.pdu)))
+            known = [Desc(Pmid(each), ValueType.U32, PM_INDOM_NULL, Semantics.INSTANT, NONE) for each in step.pdu.pmids]
+            step = operation.send(Descs(known))
+    assert [desc.pmid for desc in end.value.value] == pmids
+    assert len(sizes) > 1
+    assert max(sizes) <= 64 * 1024
 
 
 @pytest.mark.parametrize(

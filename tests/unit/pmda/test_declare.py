@@ -407,3 +407,20 @@ def test_units_in_words_are_units(agent):
 def lambda_returning_int() -> int:
     """For the test above."""
     return 1
+
+
+def test_ids_are_kept_even_where_the_authors_last_function_fails(tmp_path):
+    agent = Agent("t", 100)
+    things = agent.indom(3, persistent=True)
+    agent.use_state(tmp_path)
+    things.replace(["a"])
+    (tmp_path / "100.3").unlink()
+    things.replace(["a", "b"])
+
+    @agent.shutdown
+    def fail() -> None:
+        raise OSError("author's trouble")
+
+    with pytest.raises(OSError, match="author's trouble"):
+        agent.stop()
+    assert (tmp_path / "100.3").read_text().endswith(" b\n")

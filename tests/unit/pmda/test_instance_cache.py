@@ -1,12 +1,14 @@
 """Instance ids that stay: the operations of pmdaCache(3), their file and their hash."""
 
+import subprocess
+import sys
 import time
 
 import pytest
 
 from pypcp.errors import BadArgument, GenericError, SignError, TooBig, UnknownInstance
 from pypcp.pmda.instance_cache import InstanceCache
-from pypcp.pmda.instance_file import read_instances
+from pypcp.pmda.instance_file import MAX_ID, Line, read_instances, write_instances
 from pypcp.pmda.instance_hash import lookup2
 
 
@@ -229,3 +231,19 @@ def test_an_old_file_without_the_largest_id_is_read(tmp_path):
     (tmp_path / "1.1").write_text("1 0\n5 100 old\n")
     cache = InstanceCache(tmp_path / "1.1")
     assert (cache.by_name("old").id, cache.add("new")) == (5, 6)
+
+
+def test_a_line_that_does_not_fit_on_the_disk_leaves_the_file_as_it_was(tmp_path):
+    """A disk takes what there is room for; here a limit on the size of files does."""
+    path = tmp_path / "200.7"
+    write_instances(path, False, MAX_ID, [Line(0, 1, "a")])
+    before = path.read_bytes()
+    script = (
+        "import resource, signal, sys; from pathlib import Path; from pypcp.pmda.instance_file import *\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) + 5}, {len(before) + 5}))\n"
+        "append_instances(Path(sys.argv[1]), [Line(1, 1, 'b' * 100)])"
+    )
+    ended = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=False)
+    assert "5 of 105 bytes could be written" in ended.stderr
+    assert path.read_bytes() == before

@@ -133,6 +133,10 @@ def test_what_a_macro_gives_is_not_searched_for_macros():
     assert "'B:1:1'" in refusal("#define B 9\n#define A B\nroot { a A:1:1 }")
 
 
+def test_a_macros_value_may_stand_after_a_tab_and_have_blanks():
+    assert names('#define BOTH\t"a 1:1:1 b 1:1:2"\nroot {\n BOTH\n}\n') == ["a 1.1.1", "b 1.1.2"]
+
+
 def test_macros_can_be_defined_by_the_caller():
     assert names("root { a SAMPLE:0:1 }", defines={"SAMPLE": "29"}) == ["a 29.0.1"]
 

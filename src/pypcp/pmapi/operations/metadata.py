@@ -17,6 +17,9 @@ from pypcp.wire.text import TextKind, TextReply, TextRequest
 
 _Answer = TypeVar("_Answer", int, str)
 
+_MOST_TOGETHER = 16000
+"""So many identifiers fit into a request of 64 KiB, the longest that pmcd takes."""
+
 
 def lookup_desc(state: ContextState, pmid: int) -> Operation[Desc]:
     """The descriptor of a metric; asked for once, then remembered until pmcd's agents change.
@@ -33,15 +36,16 @@ def lookup_desc(state: ContextState, pmid: int) -> Operation[Desc]:
 def lookup_descs(state: ContextState, pmids: Sequence[int]) -> Operation[list[Desc | PcpError]]:
     """The descriptor of each metric, or the error in its place; remembered as by ``lookup_desc``.
 
-    pmcd tells the reason of a failure only when asked for one; among several it is always ``UnknownPmid``.
-    See: pmLookupDescs(3).
+    pmcd tells the reason of a failure only when asked for one; among several it is always ``UnknownPmid``. Long lists
+    are asked for in pieces. See: pmLookupDescs(3).
     """
     if not pmids:
         raise TooFew("no metrics to look up")
     missing = list(dict.fromkeys(pmid for pmid in pmids if pmid not in state.descs))
     failed: dict[int, PcpError] = {}
     if len(missing) > 1 and state.offers(Feature.DESCS):
-        yield from _learn_together(state, missing)
+        for start in range(0, len(missing), _MOST_TOGETHER):
+            yield from _learn_together(state, missing[start : start + _MOST_TOGETHER])
     else:
         failed = yield from _learn_one_by_one(state, missing)
     return [state.descs.get(pmid) or failed.get(pmid) or UnknownPmid() for pmid in pmids]

@@ -15,7 +15,8 @@ class ContextState:
     """One context: who it is to pmcd, what it wants, and the metadata learnt so far.
 
     ``handle`` is the sender of each request, ``slot`` the number under which pmcd keeps the profile; a context has a
-    connection of its own, so zero is as good as any. Metadata outlives a connection, what pmcd was told does not.
+    connection of its own, so zero is as good as any. What was learnt ends with the connection: the next pmcd may be
+    another.
     """
 
     channel: Channel
@@ -34,4 +35,5 @@ class ContextState:
     def forget_connection(self) -> None:
         """A new connection: pmcd knows nothing of us any more."""
         self.profile_told = None
+        self.descs.clear()
         self.changes = StateChange.NO_CHANGE

@@ -52,7 +52,8 @@ class Paths:
     """Where files are, for one user in one environment; finding out touches nothing.
 
     ``pmcd_sockets`` are the sockets of a local pmcd, in the order in which a client tries them. ``settings`` are all
-    ``PCP_*`` in force, of stock's file too. ``private``: directories are made for their owner alone.
+    ``PCP_*`` in force, of stock's file too; ``told`` those of them that say something else than that file does, as not
+    all of the environment does that stock's ``pcp.env`` makes. ``private``: directories are made for their owner alone.
     """
 
     run_dir: Path
@@ -62,6 +63,7 @@ class Paths:
     name_space: Path
     pmcd_sockets: tuple[Path, ...]
     settings: Mapping[str, str]
+    told: Mapping[str, str]
     uid: int
     private: bool
 
@@ -89,16 +91,20 @@ class Paths:
             name_space=Path(environ.get("PMNS_DEFAULT") or f"{stock['PCP_VAR_DIR']}/pmns/root"),
             pmcd_sockets=_client_sockets(environ, run_dir, Path(stock["PCP_RUN_DIR"])),
             settings=MappingProxyType(stock),
+            told=MappingProxyType(dict(told.items() - installed.items())),
             uid=uid,
             private=uid != 0,
         )
 
     def config_file(self, name: str, setting: str = "") -> Path | None:
-        """The first file ``name`` (``pmcd/pmcd.conf``) in the configuration directories, None without one.
+        """The file that we are told, else the first ``name`` (``pmcd/pmcd.conf``) in the configuration directories.
 
-        ``setting`` names the ``PCP_*`` setting that gives stock's place of the file (``PCP_PMCDCONF_PATH``): its
-        value is tried last, where stock's directory has its turn.
+        ``setting`` names the ``PCP_*`` setting that gives the place of the file (``PCP_PMCDCONF_PATH``). Told, it is
+        that file or an error; what stock's ``/etc/pcp.conf`` says is tried last, where stock's directory has its turn.
+        None where there is no file.
         """
+        if told := self.told.get(setting):
+            return Path(told)
         candidates = [directory / name for directory in self.config_dirs]
         if value := self.settings.get(setting):
             candidates.append(Path(value))

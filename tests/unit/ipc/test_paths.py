@@ -105,15 +105,34 @@ def test_single_variables_name_the_name_space_and_the_socket(stock_conf):
 
 
 def test_a_configuration_file_is_the_first_one_there(tmp_path):
+    """Stock's file says where it may be last of all."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/pcp.conf").write_text(f"PCP_SYSCONF_DIR={tmp_path}/stock\nPCP_PMCDCONF_PATH={tmp_path}/stocks\n")
     environ = {"PCP_DIR": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "mine"), "HOME": str(tmp_path)}
-    environ["PCP_PMCDCONF_PATH"] = str(tmp_path / "stocks")
-    paths = Paths.find(environ | {"PCP_SYSCONF_DIR": str(tmp_path / "stock")}, uid=USER)
+    paths = Paths.find(environ, uid=USER)
     assert paths.config_file("pmcd/pmcd.conf", "PCP_NOSUCH") is None
     (tmp_path / "stocks").touch()
     assert paths.config_file("pmcd/pmcd.conf", "PCP_PMCDCONF_PATH") == tmp_path / "stocks"
     (tmp_path / "stock/pmcd").mkdir(parents=True)
     (tmp_path / "stock/pmcd/pmcd.conf").touch()
     assert paths.config_file("pmcd/pmcd.conf", "PCP_PMCDCONF_PATH") == tmp_path / "stock/pmcd/pmcd.conf"
+
+
+@pytest.mark.parametrize("uid", [0, USER])
+def test_a_configuration_file_that_we_are_told_is_the_one(tmp_path, uid):
+    (tmp_path / "pmcd").mkdir()
+    (tmp_path / "pmcd/pmcd.conf").touch()
+    told = {"PCP_SYSCONF_DIR": str(tmp_path), "PCP_PMCDCONF_PATH": "/told", "HOME": "/home/me"}
+    assert Paths.find(told, uid=uid).config_file("pmcd/pmcd.conf", "PCP_PMCDCONF_PATH") == Path("/told")
+
+
+def test_what_stocks_own_file_says_is_not_told_by_being_in_the_environment_too(tmp_path):
+    (tmp_path / "etc/pypcp").mkdir(parents=True)
+    (tmp_path / "etc/pypcp/tls.conf").touch()
+    (tmp_path / "etc/pcp.conf").write_text("PCP_TLSCONF_PATH=/stocks/tls.conf\n")
+    environ = {"PCP_DIR": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "etc"), "HOME": "/home/me"}
+    paths = Paths.find(environ | {"PCP_TLSCONF_PATH": "/stocks/tls.conf"}, uid=USER)
+    assert paths.config_file("tls.conf", "PCP_TLSCONF_PATH") == tmp_path / "etc/pypcp/tls.conf"
 
 
 def user_paths(tmp_path: Path) -> Paths:

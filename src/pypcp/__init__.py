@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pypcp.model.values import Semantics, ValueType
     from pypcp.pmapi.blocking import BlockingContext
     from pypcp.pmapi.context import Context
+    from pypcp.pmcd.local_context import LocalContext
     from pypcp.pmda.agent import Agent
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Context",
     "Desc",
     "InDom",
+    "LocalContext",
     "PcpError",
     "Pmid",
     "Semantics",
@@ -40,6 +42,7 @@ _HOMES: Final = {
     "Context": "pypcp.pmapi.context",
     "Desc": "pypcp.model.desc",
     "InDom": "pypcp.model.ids",
+    "LocalContext": "pypcp.pmcd.local_context",
     "PcpError": "pypcp.errors",
     "Pmid": "pypcp.model.ids",
     "Semantics": "pypcp.model.values",

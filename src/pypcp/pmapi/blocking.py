@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ssl
 import time
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from pypcp.ipc.blocking import BlockingStream
-from pypcp.pmapi.calls import BlockingDriver, Calls
+from pypcp.pmapi.calls import BlockingCalls
 from pypcp.pmapi.connection import Line, Patience
 from pypcp.pmapi.link import Move, Moves
 from pypcp.pmapi.operations.steps import Operation, Receive, StartTls
@@ -15,7 +15,7 @@ from pypcp.pmapi.operations.steps import Operation, Receive, StartTls
 _T = TypeVar("_T")
 
 
-class BlockingContext(Calls, BlockingDriver):
+class BlockingContext(BlockingCalls):
     """A conversation with the pmcd of one host. See: pmNewContext(3).
 
     ``host`` is a host specification (``local:``, ``unix:``, ``HOST:PORT``, ``pcps://HOST?container=NAME``); ``tls``
@@ -60,12 +60,6 @@ class BlockingContext(Calls, BlockingDriver):
         if self._stream is not None:
             self._stream.close()
             self._stream = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
     def run(self, operation: Operation[_T]) -> _T:
         """Perform an operation; what it returns."""

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from pypcp.pmapi.operations import labels as label_calls
 from pypcp.pmapi.operations import metadata, names, values
@@ -93,3 +93,22 @@ class Calls:
     def delete_profile(self, indom: int, instances: Iterable[int] = ()) -> None:
         """Do not want these instances of a domain; none named: all. See: pmDelProfile(3)."""
         self.state.profile = self.state.profile.delete(indom, instances)
+
+
+class BlockingCalls(Calls, BlockingDriver):
+    """A context whose calls return their answer, whoever answers. It ends with :meth:`close` or a ``with`` block.
+
+    ``host``: whom it asks, as it was given.
+    """
+
+    host: str
+
+    def close(self) -> None:
+        """Let go of whoever answers. See: pmDestroyContext(3)."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from pypcp.errors import MissingProfile, OsError, PcpError, PermissionDenied, ProtocolError, TlsError, TooBig
 from pypcp.model.profile import EVERYTHING, Profile
-from pypcp.pmcd import metadata, names, store
+from pypcp.pmcd import metadata
 from pypcp.pmcd.access_statements import Operation
 from pypcp.pmcd.asking import Asking, answer
 from pypcp.pmcd.fetch import gather
 from pypcp.pmcd.gate import Pass
 from pypcp.pmcd.greeting import Greeting
 from pypcp.pmcd.plan import SLICE, PlanView
+from pypcp.pmcd.requests import ANSWERS
 from pypcp.pmda.interface import Client
 from pypcp.wire.fetch import Fetch, ProfilePdu
 from pypcp.wire.framing import HEADER_SIZE, FrameReader, frame_type
@@ -386,14 +387,17 @@ class ClientConnection(asyncio.Protocol):
     # Everything else
 
     def _answer(self, type_: int, frame: bytes) -> bytes | Awaitable[bytes | None] | None:
-        handler = _HANDLERS.get(type_)
-        if handler is None:
+        if type_ not in _ABOUT_ITSELF and type_ not in ANSWERS:
             raise ProtocolError(f"no request has the type {type_:#x}")
         if self.channel.version == PDU_VERSION1 and type_ not in _OF_VERSION_1:
             raise ProtocolError(f"version 1 has no request of the type {type_:#x}")
         if type_ != PduType.CREDS:
             self._need(Operation.STORE if type_ == PduType.RESULT else Operation.FETCH)
-        asking = handler(self, decode(frame, self.channel))
+        pdu = decode(frame, self.channel)
+        if (handler := _ABOUT_ITSELF.get(type_)) is not None:
+            asking = handler(self, pdu)
+        else:
+            asking = ANSWERS[type_](self.daemon.router, self.client, pdu)
         if asking is None:
             return None
         if isinstance(asking, Awaitable):
@@ -516,18 +520,9 @@ class ClientConnection(asyncio.Protocol):
 
 _Handler = Callable[[ClientConnection, Any], "Asking[Pdu] | Awaitable[None] | None"]
 
-_HANDLERS: Final[dict[int, _Handler]] = {
+_ABOUT_ITSELF: Final[dict[int, _Handler]] = {
     PduType.CREDS: ClientConnection._credentials,
     PduType.PROFILE: ClientConnection._profile,
-    PduType.DESC_REQ: lambda self, pdu: metadata.describe(self.daemon.router, self.client, pdu),
-    PduType.DESC_IDS: lambda self, pdu: metadata.describe_all(self.daemon.router, self.client, pdu),
-    PduType.INSTANCE_REQ: lambda self, pdu: metadata.instances(self.daemon.router, self.client, pdu),
-    PduType.TEXT_REQ: lambda self, pdu: metadata.text(self.daemon.router, self.client, pdu),
     PduType.LABEL_REQ: ClientConnection._labels,
-    PduType.PMNS_NAMES: lambda self, pdu: names.lookup_names(self.daemon.router, self.client, pdu),
-    PduType.PMNS_IDS: lambda self, pdu: names.names_of(self.daemon.router, self.client, pdu),
-    PduType.PMNS_CHILD: lambda self, pdu: names.children(self.daemon.router, self.client, pdu),
-    PduType.PMNS_TRAVERSE: lambda self, pdu: names.traverse(self.daemon.router, self.client, pdu),
-    PduType.RESULT: lambda self, pdu: store.store(self.daemon.router, pdu, self.client),
 }
-"""Who answers what a client may send."""
+"""What is answered from what the connection knows of its client; the rest is in :data:`ANSWERS`."""

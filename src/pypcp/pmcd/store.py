@@ -14,7 +14,7 @@ from pypcp.wire.pdu import Pdu
 from pypcp.wire.result import Result
 
 
-def store(router: Router, pdu: Result, client: Client) -> Asking[Pdu]:
+def store(router: Router, client: Client, pdu: Result) -> Asking[Pdu]:
     """RESULT -> ERROR with code 0, or the last agent's failure, or above all that a metric has no agent."""
     shares: dict[int, tuple[Route, list[ValueSet]]] = {}
     missing = False

@@ -14,10 +14,11 @@ from typing import NoReturn
 from pypcp import __version__
 from pypcp.errors import PcpError
 from pypcp.pmapi.blocking import BlockingContext
+from pypcp.pmapi.calls import BlockingCalls
 
 _SIGINT_STATUS = 130
 _SIGPIPE_STATUS = 141
-_NOT_HERE = "archives (-a), local agents (-L, -K), own name spaces (-n) and derived metrics are left to stock's tools"
+_NOT_HERE = "archives (-a), stock's agents here (-K), own name spaces (-n), derived metrics are left to stock's tools"
 
 
 class ClientParser(argparse.ArgumentParser):
@@ -31,6 +32,13 @@ class ClientParser(argparse.ArgumentParser):
         self.epilog = f"Stock's options for {_NOT_HERE}."
         self.add_argument("-h", "--host", metavar="HOST", default="local:", help="ask the pmcd of this host")
         self.add_argument("--container", metavar="NAME", default="", help="ask about one container")
+        self.add_argument("-L", "--local-PMDA", dest="local", action="store_true", help="ask agents here, no pmcd")
+        self.add_argument(
+            "--agent",
+            action="append",
+            metavar="AGENT",
+            help="with -L: an agent's file or name (default: linux and mmv)",
+        )
         self.add_argument("--json", action="store_true", help="print JSON")
         self.add_argument("-?", "--help", action="help", help="show this and end")
         self.add_argument(version_letter, "--version", action="version", version=f"%(prog)s {__version__}")
@@ -87,15 +95,19 @@ def complain(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-def open_context(program: str, options: argparse.Namespace) -> BlockingContext:
-    """Connect as the options say; a failure ends the program with stock's sentence."""
+def open_context(program: str, options: argparse.Namespace) -> BlockingCalls:
+    """Connect as the options say, or with ``-L`` start the agents; a failure ends the program with stock's sentence."""
+    if options.local:
+        from pypcp.pmcd.local_context import LOCAL_AGENTS, LocalContext  # the half of the daemon, for few
+
+        return LocalContext(options.agent or LOCAL_AGENTS)
     try:
         return BlockingContext(options.host, container=options.container)
     except PcpError as error:
         fail(program, f'Cannot connect to PMCD on host "{options.host}": {error}')
 
 
-def apply_timezone(context: BlockingContext, options: argparse.Namespace) -> str:
+def apply_timezone(context: BlockingCalls, options: argparse.Namespace) -> str:
     """Make ``-Z`` or ``-z`` the zone of the times to be printed; the zone, empty where it stays ours."""
     zone: str = options.timezone or ""
     if options.hostzone and not zone:

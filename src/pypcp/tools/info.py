@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from pypcp.errors import PcpError, UnknownPmid
 from pypcp.model.ids import PM_ID_NULL, InDom, Pmid
-from pypcp.pmapi.blocking import BlockingContext
+from pypcp.pmapi.calls import BlockingCalls
 from pypcp.tools.client_options import (
     ClientParser,
     apply_timezone,
@@ -75,7 +75,7 @@ def _implied(options: argparse.Namespace) -> argparse.Namespace:
 class _Info:
     """One run: names are resolved, metrics looked at in batches, a report is made of each."""
 
-    def __init__(self, context: BlockingContext, options: argparse.Namespace) -> None:
+    def __init__(self, context: BlockingCalls, options: argparse.Namespace) -> None:
         self._context = context
         self._options = options
         self._failed = False

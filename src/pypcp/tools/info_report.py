@@ -17,7 +17,7 @@ from pypcp.model.events import EventArray, EventRecord
 from pypcp.model.ids import PM_ID_NULL, PM_INDOM_NULL, Pmid
 from pypcp.model.labels import LabelType
 from pypcp.model.values import Value, ValueSet, ValueType
-from pypcp.pmapi.blocking import BlockingContext
+from pypcp.pmapi.calls import BlockingCalls
 from pypcp.pmapi.operations.labels import MetricLabels
 from pypcp.pmapi.operations.steps import answered
 from pypcp.tools import render
@@ -53,7 +53,7 @@ class Report(Protocol):
 class _Source:
     """What a report asks the host for."""
 
-    def __init__(self, context: BlockingContext, options: argparse.Namespace) -> None:
+    def __init__(self, context: BlockingCalls, options: argparse.Namespace) -> None:
         self.context = context
         self.options = options
         self._indoms: dict[int, dict[int, str]] = {}
@@ -117,7 +117,7 @@ class _Source:
 class TextReport:
     """Stock's text."""
 
-    def __init__(self, context: BlockingContext, options: argparse.Namespace) -> None:
+    def __init__(self, context: BlockingCalls, options: argparse.Namespace) -> None:
         self._source = _Source(context, options)
         self._options = options
         wants = options
@@ -265,7 +265,7 @@ def _problem(metric: Metric) -> str:
 class JsonReport:
     """One JSON document for all."""
 
-    def __init__(self, context: BlockingContext, options: argparse.Namespace) -> None:
+    def __init__(self, context: BlockingCalls, options: argparse.Namespace) -> None:
         self._source = _Source(context, options)
         self._options = options
         self._document: dict[str, list[object]] = {"indoms": [], "metrics": []}

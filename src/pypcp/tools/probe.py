@@ -10,7 +10,7 @@ from pypcp.errors import PcpError
 from pypcp.model.desc import Desc
 from pypcp.model.ids import IN_NULL, PM_ID_NULL, PM_INDOM_NULL, Pmid
 from pypcp.model.values import ValueSet
-from pypcp.pmapi.blocking import BlockingContext
+from pypcp.pmapi.calls import BlockingCalls
 from pypcp.pmapi.operations.steps import answered
 from pypcp.tools import render
 from pypcp.tools.client_options import ClientParser, guarded, open_context, positive_int, print_json
@@ -80,7 +80,7 @@ class _Found:
 class _Probe:
     """One run: names are looked up and values fetched in batches."""
 
-    def __init__(self, context: BlockingContext, options: argparse.Namespace) -> None:
+    def __init__(self, context: BlockingCalls, options: argparse.Namespace) -> None:
         self._context = context
         self._options = options
         self._needs_desc = options.internal or options.external or options.values

@@ -16,7 +16,7 @@ from pypcp.errors import PcpError
 from pypcp.model.desc import Desc
 from pypcp.model.ids import IN_NULL, PM_INDOM_NULL
 from pypcp.model.values import Value, ValueSet, ValueType
-from pypcp.pmapi.blocking import BlockingContext
+from pypcp.pmapi.calls import BlockingCalls
 from pypcp.pmapi.operations.steps import answered
 from pypcp.tools import render
 from pypcp.tools.client_options import ClientParser, complain, guarded, open_context, print_json
@@ -72,7 +72,7 @@ class _NotStored(Exception):  # never leaves this module
 class _Store:
     """One run."""
 
-    def __init__(self, context: BlockingContext, options: argparse.Namespace) -> None:
+    def __init__(self, context: BlockingCalls, options: argparse.Namespace) -> None:
         self._context = context
         self._options = options
         self._name, self._text = options.words

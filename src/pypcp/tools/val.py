@@ -13,7 +13,7 @@ from pypcp.errors import PcpError
 from pypcp.model.desc import Desc
 from pypcp.model.ids import PM_INDOM_NULL
 from pypcp.model.values import ValueType
-from pypcp.pmapi.blocking import BlockingContext
+from pypcp.pmapi.calls import BlockingCalls
 from pypcp.pmapi.operations.steps import answered
 from pypcp.pmapi.operations.values import FetchResult
 from pypcp.tools.client_options import ClientParser, apply_timezone, fail, guarded, open_context, positive_int
@@ -79,7 +79,7 @@ def _run(program: str, options: argparse.Namespace) -> int:
     return 0
 
 
-def _described(program: str, context: BlockingContext, name: str) -> Desc:
+def _described(program: str, context: BlockingCalls, name: str) -> Desc:
     call = f"pmLookupName({name})"
     try:
         pmid = context.lookup_name(name)
@@ -89,7 +89,7 @@ def _described(program: str, context: BlockingContext, name: str) -> Desc:
         fail(program, f"{call}: {answered(error).sentence}")
 
 
-def _choose(program: str, context: BlockingContext, desc: Desc, lists: list[str]) -> None:
+def _choose(program: str, context: BlockingCalls, desc: Desc, lists: list[str]) -> None:
     """Make the context about these instances only."""
     names = [next(filter(None, match)) for text in lists for match in _NAMES.findall(text)]
     if not names or desc.indom == PM_INDOM_NULL:
@@ -103,7 +103,7 @@ def _choose(program: str, context: BlockingContext, desc: Desc, lists: list[str]
     context.add_profile(desc.indom, [known[name] for name in names])
 
 
-def _host_name(context: BlockingContext) -> str:
+def _host_name(context: BlockingCalls) -> str:
     """What the host calls itself."""
     try:
         result = context.fetch([context.lookup_name("pmcd.hostname")])
@@ -113,13 +113,13 @@ def _host_name(context: BlockingContext) -> str:
         return context.host
 
 
-def _view(context: BlockingContext, options: argparse.Namespace, desc: Desc, host: str) -> View:
+def _view(context: BlockingCalls, options: argparse.Namespace, desc: Desc, host: str) -> View:
     kind = JsonView if options.json else EventView if desc.type in EVENTS else TableView
     return kind(context, options, desc, host)
 
 
 def _samples(
-    context: BlockingContext, desc: Desc, options: argparse.Namespace, first_is_extra: bool
+    context: BlockingCalls, desc: Desc, options: argparse.Namespace, first_is_extra: bool
 ) -> Iterator[FetchResult]:
     """Fetch again and again, on the beat of the interval however long a fetch takes."""
     wanted = options.samples + first_is_extra if options.samples else None

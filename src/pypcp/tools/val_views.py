@@ -13,7 +13,7 @@ from pypcp.model.events import EventArray, EventParameter, EventRecord
 from pypcp.model.ids import PM_INDOM_NULL, Pmid
 from pypcp.model.units import Time, Units
 from pypcp.model.values import Semantics, Value, ValueSet, ValueType
-from pypcp.pmapi.blocking import BlockingContext
+from pypcp.pmapi.calls import BlockingCalls
 from pypcp.pmapi.operations.steps import answered
 from pypcp.pmapi.operations.values import FetchResult
 from pypcp.tools import render
@@ -31,7 +31,7 @@ _SEMANTICS: dict[int, str] = {
 class View:
     """One way to show samples of a metric."""
 
-    def __init__(self, context: BlockingContext, options: argparse.Namespace, desc: Desc, host: str) -> None:
+    def __init__(self, context: BlockingCalls, options: argparse.Namespace, desc: Desc, host: str) -> None:
         self._context = context
         self._options = options
         self._desc = desc
@@ -76,7 +76,7 @@ class View:
 class TableView(View):
     """Numbers and texts: a column for each instance, a line for each sample."""
 
-    def __init__(self, context: BlockingContext, options: argparse.Namespace, desc: Desc, host: str) -> None:
+    def __init__(self, context: BlockingCalls, options: argparse.Namespace, desc: Desc, host: str) -> None:
         super().__init__(context, options, desc, host)
         self._table = Table(desc, raw=options.raw, width=options.width, precision=options.precision)
         self._heading_due = desc.indom != PM_INDOM_NULL

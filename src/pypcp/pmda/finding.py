@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP: Final = "pypcp.agents"
-SHIPPED: Final = ("linux", "mmv", "pmproxy", "sample", "simple", "trivial")
+SHIPPED: Final = ("jbd2", "linux", "mmv", "pmproxy", "sample", "simple", "trivial")
 """Modules of ``pypcp.agents``."""
 
 

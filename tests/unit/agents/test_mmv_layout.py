@@ -3,13 +3,15 @@
 import os
 import random
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pypcp.agents.mmv import mmv_agent
+from pypcp.agents.mmv import directory, mmv_agent
 from pypcp.agents.mmv.layout import MmvFlag, elapsed_at, number_reader, read_header, read_layout
 from pypcp.model.ids import Pmid
+from pypcp.model.labels import LabelType
 from pypcp.model.units import USEC
 from pypcp.model.values import Semantics, ValueType
 from pypcp.pmda.testing import AgentTester
@@ -169,3 +171,70 @@ def test_files_are_looked_for_anew_on_demand_and_found_when_they_are_finished(te
     assert tester.fetch("mmv.control.files") == 1
     tester.store("mmv.control.reload", 1)
     assert tester.fetch("mmv.acme.number") == 2.5
+
+
+def put_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def put_link_to_a_pipe(path: Path) -> None:
+    os.mkfifo(path.with_name(".pipe"))
+    path.symlink_to(path.with_name(".pipe"))
+
+
+def put_sparse_file(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 60 << 20)
+
+
+def put_twins(path: Path) -> None:
+    """Two instances of one name."""
+    path.write_bytes(whole_file(cluster=8).replace(b"nine\0", b"one\0\0"))
+
+
+def put_domain_without_instances(path: Path) -> None:
+    path.write_bytes(whole_file(cluster=8).replace(struct.pack("=II", 5, 2), struct.pack("=II", 5, 0), 1))
+
+
+def put_label(text: bytes) -> Callable[[Path], object]:
+    old = struct.pack("=244s", b'{"speed":3}')
+    return lambda path: path.write_bytes(whole_file(cluster=8).replace(old, struct.pack("=244s", text)))
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        put_pipe,
+        put_link_to_a_pipe,
+        Path.mkdir,
+        put_sparse_file,
+        put_twins,
+        put_domain_without_instances,
+        *[put_label(text) for text in (b'{"1a":1}', b'{"a b":1}', b'{"a":NaN}', b'{"x":"\\ud800"}', b"[1]", b"7")],
+    ],
+)
+def test_what_anybody_may_put_there_costs_nobody_else_anything(tester, tmp_path, put):
+    """By its name it is looked at before the others."""
+    (tmp_path / "well").write_bytes(whole_file())
+    put(tmp_path / "odd")
+    assert tester.fetch("mmv.well.column") == {"one": -1, "nine": 77}
+    for name in tester.names("mmv"):
+        tester.labels(tester.pmid(name), LabelType.ITEM)
+        tester.fetch_sets([tester.pmid(name)])
+
+
+def test_more_files_than_there_are_descriptors_for_are_not_read(tester, tmp_path, caplog):
+    for number in range(1005):
+        (tmp_path / f"f{number:04}").write_bytes(whole_file(cluster=0))
+    assert tester.fetch("mmv.control.files") == 1000
+    assert "has 1005 files; the first 1000 are read" in caplog.text
+
+
+def test_files_that_take_long_to_read_are_not_read_again_at_once(tester, tmp_path, monkeypatch):
+    """Each of the processor's seconds that reading takes is followed by many for everybody else."""
+    monkeypatch.setattr(directory, "_BRIEF_S", 0.0)
+    monkeypatch.setattr(directory, "_REST", 1e9)
+    (tmp_path / "a").write_bytes(whole_file())
+    assert tester.fetch("mmv.control.files") == 1
+    (tmp_path / "b").write_bytes(whole_file(cluster=8))
+    assert tester.fetch("mmv.control.files") == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from pathlib import Path
 from typing import Final
 
@@ -19,52 +20,75 @@ from pypcp.pmns.tree import check_name
 log = logging.getLogger(__name__)
 
 _MAX_CLUSTER: Final = 4095
+_MOST_FILES: Final = 1000
+"""Each has a descriptor open, of which the daemon has not many."""
+_BRIEF_S: Final = 0.02
+_REST: Final = 20
+"""Where reading all files took longer than that, they are left alone for so many times as long."""
 
 
 class Directory:
-    """Keeps an agent's metrics what the files of a directory say. Looking whether they changed takes microseconds."""
+    """Keeps an agent's metrics what the files of a directory say. Looking whether they changed takes microseconds.
+
+    Everybody may write there: a file that is none, or wrong somewhere, costs itself. Reading them anew takes time that
+    others wait for, so it is done again at once only where it took little.
+    """
 
     def __init__(self, agent: Agent, path: Path) -> None:
         self._agent = agent
         self._path = path
-        self._files: list[MappedFile] = []
-        self._metrics: list[Metric] = []
-        self._indoms: list[Indom] = []
+        self._exports: list[_Export] = []
         self._seen: object = None
         self._unfinished: dict[Path, object] = {}
+        self._not_before = 0.0
 
     def __len__(self) -> int:
         """How many files there are whose metrics are exported."""
-        return len(self._files)
+        return len(self._exports)
 
     def refresh(self) -> None:
         """Read the files anew if any came, went, or was written anew."""
         seen = _stamp(self._path)
-        unchanged = seen == self._seen and all(file.current for file in self._files)
+        unchanged = seen == self._seen and all(export.file.current for export in self._exports)
         if unchanged and all(_stamp(path) == stamp for path, stamp in self._unfinished.items()):
             return
+        if time.monotonic() < self._not_before:
+            return
         self._seen = seen
+        began = time.thread_time()
         self.reload()
+        if (took := time.thread_time() - began) > _BRIEF_S:
+            self._not_before = time.monotonic() + _REST * took
 
     def reload(self) -> None:
         """Forget all metrics, and read all files anew."""
         self._forget()
         clusters: dict[int, MappedFile] = {}
-        for path in sorted(self._path.glob("[!.]*")) if self._path.is_dir() else ():
+        for path in self._paths():
             stamp = _stamp(path)
             try:
-                file = MappedFile(path)
+                self._take_up(path, clusters)
             except (OSError, ValueError) as error:
                 log.info("%s is left out: %s", path, error)
                 self._unfinished[path] = stamp
-                continue
-            if not file.alive:
-                self._unfinished[path] = stamp
-                file.close()
-                continue
-            self._files.append(file)
-            self._declare(file, _cluster_for(file, clusters))
         self._agent.names_changed()
+
+    def _paths(self) -> list[Path]:
+        found = sorted(self._path.glob("[!.]*")) if self._path.is_dir() else []
+        if len(found) > _MOST_FILES:
+            log.warning("%s has %d files; the first %d are read", self._path, len(found), _MOST_FILES)
+        return found[:_MOST_FILES]
+
+    def _take_up(self, path: Path, clusters: dict[int, MappedFile]) -> None:
+        file = MappedFile(path)
+        try:
+            if not file.alive:
+                raise ValueError("its process is gone")
+            export = _Export(self._agent, file, _cluster_for(file, clusters))
+        except BaseException:
+            file.close()
+            raise
+        self._exports.append(export)
 
     def close(self) -> None:
         """Forget all metrics, and let go of all files."""
@@ -72,30 +96,47 @@ class Directory:
         self._seen = None
 
     def _forget(self) -> None:
+        for export in self._exports:
+            export.withdraw()
+            export.file.close()
+        self._exports.clear()
+        self._unfinished.clear()
+
+
+class _Export:
+    """The metrics and instance domains of one file, which come and go together. ``ValueError``: they cannot be had."""
+
+    def __init__(self, agent: Agent, file: MappedFile, cluster: int) -> None:
+        self.file = file
+        self._agent = agent
+        self._metrics: list[Metric] = []
+        self._indoms: list[Indom] = []
+        labels = file.labels_of(LabelType.CLUSTER)
+        try:
+            indoms = {serial: self._indom(cluster, serial) for serial in file.layout.indoms}
+            metrics = agent.cluster(cluster, file.read)
+            agent.label_cluster(cluster, labels.labels, labels.notes)
+            for metric in file.layout.metrics:
+                self._declare_if_possible(metrics, metric, indoms)
+        except BaseException:
+            self.withdraw()
+            raise
+
+    def withdraw(self) -> None:
+        """Take all away again."""
         for metric in self._metrics:
             self._agent.registry.remove(metric)
         for indom in self._indoms:
             self._agent.registry.remove_indom(indom)
-        for file in self._files:
-            file.close()
-        for gone in (self._metrics, self._indoms, self._files, self._unfinished):
-            gone.clear()
 
-    def _declare(self, file: MappedFile, cluster: int) -> None:
-        metrics = self._agent.cluster(cluster, file.read)
-        labels = file.labels_of(LabelType.CLUSTER)
-        self._agent.label_cluster(cluster, labels.labels, labels.notes)
-        indoms = {serial: self._indom(file, cluster, serial) for serial in file.layout.indoms}
-        for metric in file.layout.metrics:
-            try:
-                self._declare_metric(file, metrics, metric, indoms)
-            except (PcpError, ValueError, KeyError) as error:
-                log.warning("%s: metric %r is left out: %s", file.path.name, metric.name, error)
+    def _declare_if_possible(self, cluster: Cluster, metric: MappedMetric, indoms: dict[int, Indom]) -> None:
+        try:
+            self._declare(cluster, metric, indoms)
+        except (PcpError, ValueError, KeyError) as error:
+            log.warning("%s: metric %r is left out: %s", self.file.path.name, metric.name, error)
 
-    def _declare_metric(
-        self, file: MappedFile, cluster: Cluster, metric: MappedMetric, indoms: dict[int, Indom]
-    ) -> None:
-        name = f"{self._agent.name}.{file.name_of(metric)}"
+    def _declare(self, cluster: Cluster, metric: MappedMetric, indoms: dict[int, Indom]) -> None:
+        name = f"{self._agent.name}.{self.file.name_of(metric)}"
         check_name(name)
         taken = self._agent.registry.find(cluster.number, metric.item)
         if taken is not None:
@@ -106,29 +147,29 @@ class Directory:
             name,
             metric.item,
             metric.type,
-            file.reader_of(metric),
+            self.file.reader_of(metric),
             indom=None if metric.serial is None else indoms[metric.serial],
             sem=metric.sem,
             units=metric.units,
             help_=metric.help,
-            labels=file.labels_of(LabelType.ITEM, metric.item),
+            labels=self.file.labels_of(LabelType.ITEM, metric.item),
         )
         self._metrics.append(declared)
 
-    def _indom(self, file: MappedFile, cluster: int, serial: int) -> Indom:
-        found = file.layout.indoms[serial]
+    def _indom(self, cluster: int, serial: int) -> Indom:
+        found = self.file.layout.indoms[serial]
         number = serial_of(cluster, serial)
         known = self._agent.registry.find_indom(number)
         if known is not None:
             return known
-        labels = file.labels_of(LabelType.INDOM, serial)
+        labels = self.file.labels_of(LabelType.INDOM, serial)
         declared = self._agent.indom(
             number,
             help_=found.help,
             fixed=found.instances,
             labels=labels.labels,
             notes=labels.notes,
-            label_instance=file.instance_labels(serial),
+            label_instance=self.file.instance_labels(serial),
         )
         self._indoms.append(declared)
         return declared

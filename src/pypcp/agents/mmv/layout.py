@@ -18,6 +18,7 @@ from pypcp.model.ids import PM_INDOM_NULL
 from pypcp.model.labels import LabelType
 from pypcp.model.units import USEC, Units
 from pypcp.model.values import Semantics, ValueType
+from pypcp.wire.label import label_set
 
 _HEADER: Final = struct.Struct("=4sIQQIIiI")
 _SECTION: Final = struct.Struct("=IIQ")
@@ -187,13 +188,13 @@ class _LayoutReader:
 
     def labels(self) -> Iterator[MappedLabel]:
         for _, (flags, ident, instance, payload) in self._entries(_Section.LABELS, _LABEL):
+            level = LabelType(flags) & _LEVELS
             try:
                 labels = json.loads(payload.split(b"\0", 1)[0])
-            except ValueError:
-                continue
-            level = LabelType(flags) & _LEVELS
-            if isinstance(labels, dict):
-                yield MappedLabel(level, bool(flags & LabelType.OPTIONAL), ident, instance, labels)
+                label_set(labels, level)
+            except (ValueError, TypeError, AttributeError):
+                continue  # no labels that could be told to anybody
+            yield MappedLabel(level, bool(flags & LabelType.OPTIONAL), ident, instance, labels)
 
     def _entries(self, section: _Section, layout: struct.Struct) -> Iterator[tuple[int, tuple[Any, ...]]]:
         count, offset = self._sections.get(section, (0, 0))

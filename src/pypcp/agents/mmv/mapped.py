@@ -6,6 +6,7 @@ The file is read, not mapped: an application that makes its file shorter would e
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -31,7 +32,9 @@ from pypcp.model.labels import LabelType
 from pypcp.model.values import ValueType
 from pypcp.pmda.labels import Labels
 
-_MAX_BYTES: Final = 1 << 28
+_MAX_BYTES: Final = 64 << 20
+_HARMLESSLY: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY
+"""Everybody may put something into the directory: a pipe that nobody writes to, a link to a device."""
 _SERIAL_BITS: Final = 11
 
 
@@ -50,7 +53,7 @@ class MappedFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._descriptor = os.open(path, _HARMLESSLY)
         try:
             self._read_layout()
         except BaseException:
@@ -58,10 +61,13 @@ class MappedFile:
             raise
 
     def _read_layout(self) -> None:
-        size = os.fstat(self._descriptor).st_size
-        if size > _MAX_BYTES:
-            raise ValueError(f"{size} bytes, more than {_MAX_BYTES}")
-        data = os.pread(self._descriptor, size, 0)
+        found = os.fstat(self._descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("no regular file")
+        if found.st_size > _MAX_BYTES:
+            raise ValueError(f"{found.st_size} bytes, more than {_MAX_BYTES}")
+        read_header(os.pread(self._descriptor, HEADER_SIZE, 0))  # before all of a large file is read for nothing
+        data = os.pread(self._descriptor, found.st_size, 0)
         self.layout: Layout = read_layout(data)
         if not self.layout.header.complete:
             raise ValueError("being written")
@@ -104,6 +110,8 @@ class MappedFile:
         if metric.serial is None:
             return self._single(metric, metric.places[None] - self._offset)
         numbers = self.layout.indoms[metric.serial].instances
+        if not numbers:
+            return lambda values: []
         places = [metric.places[number] - self._offset for number in numbers if number in metric.places]
         if len(places) < len(numbers) or metric.elapsed or metric.type is ValueType.STRING:
             return self._one_by_one(metric, list(numbers))

@@ -65,7 +65,7 @@ async def test_an_agent_in_good_order_is_relayed(start: Starter) -> None:
 
 
 async def test_a_late_agent_costs_its_own_metrics_and_answers_the_next_fetch(start: Starter) -> None:
-    async with start({GOOD: "well", BAD: "late 0.3"}, agent_soft_s=0.1) as running, running.client() as client:
+    async with start({GOOD: "well", BAD: "late 1.0"}, agent_soft_s=0.4) as running, running.client() as client:
         assert await fetched(client, GOOD_VALUE, BAD_VALUE) == [1, TryAgain]
         await until(lambda: keeper(running, BAD).statistics.requests == 1)
         assert await fetched(client, GOOD_VALUE, BAD_VALUE) == [2, 1]
@@ -73,12 +73,12 @@ async def test_a_late_agent_costs_its_own_metrics_and_answers_the_next_fetch(sta
 
 
 async def test_a_late_agent_alone_is_waited_for(start: Starter) -> None:
-    async with start({BAD: "late 0.3"}, agent_soft_s=0.1) as running, running.client() as client:
+    async with start({BAD: "late 0.6"}, agent_soft_s=0.1) as running, running.client() as client:
         assert await fetched(client, BAD_VALUE) == [1]
 
 
 async def test_whose_turn_does_not_come_within_the_hard_limit_is_told_to_try_again(start: Starter) -> None:
-    async with start({BAD: "late 0.3"}, agent_s=0.5) as running, AsyncExitStack() as stack:
+    async with start({BAD: "late 0.8"}, agent_s=1.2) as running, AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(running.client()) for _ in range(4)]
         answers = await asyncio.gather(*[fetched(each, BAD_VALUE) for each in clients])
         assert sorted(answers, key=str) == [[1], [2], [TryAgain], [TryAgain]]
@@ -89,7 +89,7 @@ async def test_whose_turn_does_not_come_within_the_hard_limit_is_told_to_try_aga
 
 async def test_others_fetch_while_an_agent_hangs(start: Starter) -> None:
     async with (
-        start({GOOD: "well", BAD: "hang"}, agent_s=1.0) as running,
+        start({GOOD: "well", BAD: "hang"}, agent_s=2.0) as running,
         running.client() as stuck,
         running.client() as other,
     ):
@@ -137,7 +137,7 @@ async def test_an_agent_that_floods_is_ended(start: Starter) -> None:
 
 async def test_after_a_hiccup_values_are_fresh_again(start: Starter) -> None:
     async with (
-        start({GOOD: "well", BAD: "hiccup 0.4"}, agent_soft_s=0.2) as running,
+        start({GOOD: "well", BAD: "hiccup 1.0"}, agent_soft_s=0.4) as running,
         running.client() as client,
     ):
         await client.lookup_descs([GOOD_VALUE, BAD_VALUE])
@@ -169,7 +169,7 @@ async def test_a_client_that_leaves_does_not_take_the_exchange_with_it(start: St
 
 
 async def test_an_agent_that_is_not_ready_says_try_again_until_it_is(start: Starter) -> None:
-    async with start({BAD: "unready 0.2"}) as running, running.client() as client:
+    async with start({BAD: "unready 1.0"}) as running, running.client() as client:
         assert await fetched(client, BAD_VALUE) == [TryAgain]
         assert await fetched(client, BAD_VALUE) == [TryAgain]
         await until(lambda: keeper(running, BAD).refusal is None)
@@ -185,7 +185,7 @@ async def test_notices_of_an_agent_reach_every_client_once(start: Starter) -> No
 
 
 async def test_a_silent_agent_is_abandoned_and_the_daemon_serves(start: Starter) -> None:
-    async with start({GOOD: "well", BAD: "silent"}, agent_hello_s=2.0) as running, running.client() as client:
+    async with start({GOOD: "well", BAD: "silent"}, agent_hello_s=2.5) as running, running.client() as client:
         assert await fetched(client, GOOD_VALUE, BAD_VALUE) == [1, NoAgent]
 
 
@@ -203,7 +203,7 @@ async def test_an_agent_that_wants_to_know_is_told_of_clients_and_of_their_end(s
 
 
 async def test_names_of_an_agent_that_hangs_are_left_out_of_a_traverse(start: Starter) -> None:
-    async with start({GOOD: "well", BAD: "nameless"}, agent_s=0.3) as running, running.client() as client:
+    async with start({GOOD: "well", BAD: "nameless"}, agent_s=1.0) as running, running.client() as client:
         names = await client.traverse("")
         assert "fake100.more.one" in names
         assert "fake101.value" in names

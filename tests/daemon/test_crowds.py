@@ -56,7 +56,7 @@ async def test_without_descriptors_newcomers_are_told_and_nobody_spins(loop_name
             before = processor_seconds(daemon.pid)
             async with asyncio.timeout(None):
                 await asyncio.sleep(0.3)  # the time over which it must not spin
-            assert processor_seconds(daemon.pid) - before < 0.1
+            assert processor_seconds(daemon.pid) - before < 0.2
         async with RawClient(daemon.port) as client:
             assert await client.answer() is not None
 

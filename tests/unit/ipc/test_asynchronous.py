@@ -85,7 +85,7 @@ async def test_a_header_that_trickles_in_does_not_extend_its_deadline(peers):
     start = loop.time()
     with pytest.raises(RequestTimeout):
         await stream.receive(0.2)
-    assert loop.time() - start < 0.5
+    assert loop.time() - start < 0.7
     await trickling
 
 

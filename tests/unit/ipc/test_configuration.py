@@ -40,12 +40,12 @@ def test_a_problem_without_a_line_names_the_file_only(tmp_path: Path) -> None:
     "line", ["a = x" + " " * 500_000 + "y", "[" + " " * 500_000 + "x", "a" * 500_000, "=" * 500_000]
 )
 def test_a_very_long_line_takes_no_time(line: str) -> None:
-    before = time.perf_counter()
+    before = time.thread_time()
     try:
         parse_settings(line, "f")
     except ConfigurationError as error:
         assert len(str(error)) < 200
-    assert time.perf_counter() - before < 0.5
+    assert time.thread_time() - before < 0.5
 
 
 @given(st.text())

@@ -184,8 +184,8 @@ def test_any_text_is_a_configuration_or_an_error_by_file_and_line(text: str) -> 
 
 
 def test_a_hostile_line_takes_no_time() -> None:
-    before = time.perf_counter()
+    before = time.thread_time()
     for line in ('\\"' * 2000 + "\n", '"' * 4000, '"' + '\\"' * 2000, " " * 4000 + '"', "\\\n" * 100_000):
         with contextlib.suppress(ConfigurationError):
             parse(line, "f")
-    assert time.perf_counter() - before < 1.0
+    assert time.thread_time() - before < 1.0

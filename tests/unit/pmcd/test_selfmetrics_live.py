@@ -193,7 +193,7 @@ PID = Pmid.build(2, 0, 23)
 
 
 async def test_an_answer_that_came_late_is_not_for_a_client_that_looks_elsewhere_now(start: Starter) -> None:
-    async with start({100: "late 0.2"}, agent_soft_s=0.05) as running, running.client() as client:
+    async with start({100: "late 0.6"}, agent_soft_s=0.2) as running, running.client() as client:
         assert isinstance((await client.fetch([FAKE, PID])).value_sets[0].error, TryAgain)
         await until(lambda: answered_by_the_agent(running) == 1)
         await store(client, "pmcd.client.container", "web-1", 0)
@@ -201,7 +201,7 @@ async def test_an_answer_that_came_late_is_not_for_a_client_that_looks_elsewhere
 
 
 async def test_an_answer_for_a_client_that_has_gone_is_not_for_the_next_in_its_place(start: Starter) -> None:
-    async with start({100: "late 0.3"}, agent_soft_s=0.05) as running:
+    async with start({100: "late 0.6"}, agent_soft_s=0.2) as running:
         async with running.client() as gone:
             assert isinstance((await gone.fetch([FAKE, PID])).value_sets[0].error, TryAgain)
         await until(lambda: answered_by_the_agent(running) == 1)
@@ -222,7 +222,7 @@ def answered_by_the_agent(running: Running) -> int:
 async def test_agents_are_told_of_with_kind_and_state(start: Starter) -> None:
     left_out = "gone 90 dso gone_init /nowhere/gone.so\n"
     agents_wanted = {100: "well", 101: "silent"}
-    async with start(agents_wanted, access=left_out, agent_hello_s=0.3) as running, running.client() as client:
+    async with start(agents_wanted, access=left_out, agent_hello_s=1.5) as running, running.client() as client:
         agents = {"pmcd": 2, "gone": 90, "fake100": 100, "fake101": 101}
         desc = await client.lookup_desc(await client.lookup_name("pmcd.agent.type"))
         assert await client.instances(desc.indom) == {domain: name for name, domain in agents.items()}
@@ -289,7 +289,7 @@ async def test_how_fast_an_agent_answers_is_told(start: Starter) -> None:
 
 
 async def test_a_fetch_that_goes_on_without_a_late_agent_is_counted(start: Starter) -> None:
-    async with start({100: "late 0.2"}, agent_soft_s=0.05) as running, running.client() as client:
+    async with start({100: "late 0.6"}, agent_soft_s=0.2) as running, running.client() as client:
         await client.fetch([Pmid.build(100, 0, 0), await client.lookup_name("pmcd.pid")])
         assert await told(client, "pmcd.agent.late") == {"fake100": 1}
 
@@ -323,7 +323,7 @@ async def test_a_new_timeout_holds_for_agents_that_run(start: Starter) -> None:
         began = time.monotonic()
         with pytest.raises(RequestTimeout):
             raise (await client.fetch([Pmid.build(100, 0, 0)])).value_sets[0].error or AssertionError
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 4.5
 
 
 async def test_no_timeout_is_a_long_one_and_is_told_as_0(start: Starter) -> None:

@@ -78,7 +78,7 @@ def test_a_source_that_blocks_delays_no_answer_and_no_other_source(agent):
         until(lambda: value_or_error(tester) == 7)
         started = time.monotonic()
         assert tester.fetch("t.value") == 7
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < LIMIT_S / 2
     finally:
         release.set()
 
@@ -93,7 +93,7 @@ def test_old_values_are_not_given_for_longer_than_said(agent):
         go_on.wait(LIMIT_S)
         return 6
 
-    tester = with_value(agent, once, keep=0.2)
+    tester = with_value(agent, once, keep=0.6)
     agent.start()
     until(lambda: value_or_error(tester) == 5)
     until(lambda: value_or_error(tester) is TryAgain)
@@ -109,7 +109,7 @@ def test_a_failing_reading_leaves_the_last_values_until_they_are_old_and_then_te
             return value
         raise ConnectionRefusedError(111, "refused")
 
-    tester = with_value(agent, once, keep=0.2)
+    tester = with_value(agent, once, keep=0.6)
     agent.start()
     until(lambda: value_or_error(tester) == 5)
     until(lambda: value_or_error(tester) is OsError)

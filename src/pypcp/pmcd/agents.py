@@ -13,16 +13,20 @@ from pypcp.errors import NoAgent, PcpError
 from pypcp.pmcd.agent_keeper import AgentKeeper, Owner, RunningAgent, Starter
 from pypcp.pmcd.agent_stream import AgentStream
 from pypcp.pmcd.config import AgentSpec, DsoAgent, PipeAgent, SocketAgent
+from pypcp.pmcd.conversation import Conversation
 from pypcp.pmcd.launch import connect, start_listening, start_piped
 from pypcp.pmcd.privileged import Helper
 from pypcp.pmcd.router import LocalRoute, Route
+from pypcp.pmcd.version_1_agents import Version1Conversation
 from pypcp.pmda.finding import SHIPPED, find_agent
+from pypcp.wire.versions import PDU_VERSION1, PDU_VERSION2
 
 log = logging.getLogger(__name__)
 
 HELPER_DOMAIN: Final = 1
 """The domain of pmdaroot."""
 
+_CONVERSATIONS: Final = {PDU_VERSION1: Version1Conversation, PDU_VERSION2: Conversation}
 _FAMILIES: Final = {"inet": socket.AF_INET, "ipv6": socket.AF_INET6, "unix": socket.AF_UNIX}
 
 
@@ -62,7 +66,8 @@ class AgentMaker:
         if isinstance(spec, DsoAgent):
             return self._own.get(spec.label) or self._in_process(spec)
         not_ready = isinstance(spec, PipeAgent) and spec.not_ready
-        return AgentKeeper(spec.label, spec.domain, self._starter(spec), self._owner, not_ready=not_ready)
+        talk = _CONVERSATIONS[spec.version]
+        return AgentKeeper(spec.label, spec.domain, self._starter(spec), self._owner, talk, not_ready=not_ready)
 
     def _in_process(self, spec: DsoAgent) -> Route:
         """Stock loads a shared object there; ours is the agent of that name, if it comes with pypcp."""

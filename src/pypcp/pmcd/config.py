@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,10 @@ from pypcp.ipc.configuration import ConfigurationError, PathLike, Problem, read_
 from pypcp.model.ids import MAX_DOMAIN
 from pypcp.pmcd.access_statements import Statement, parse_section, parse_statements
 from pypcp.pmcd.lexer import Word, logical_lines, split
+from pypcp.wire.versions import PDU_VERSION1, PDU_VERSION2
+
+_NOT_READY: Final = "notready"
+_VERSION_1: Final = "version1"
 
 # What two specifications must have in common for a reload to keep the agent is what takes part in their comparison.
 
@@ -30,9 +35,10 @@ class DsoAgent:
 
 @dataclass(frozen=True, slots=True)
 class SocketAgent:
-    """``LABEL DOMAIN socket inet|ipv6|unix ADDRESS [COMMAND]``: an agent that listens on this host.
+    """``LABEL DOMAIN socket inet|ipv6|unix ADDRESS [version1] [COMMAND]``: an agent that listens on this host.
 
     ``address`` is a port number, or the path of a Unix socket. ``command`` starts the agent; empty: it runs already.
+    ``version`` is that of the protocol it speaks.
     """
 
     label: str = field(compare=False)
@@ -40,20 +46,22 @@ class SocketAgent:
     family: str
     address: int | str
     command: tuple[str, ...] = ()
+    version: int = PDU_VERSION2
     line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class PipeAgent:
-    """``LABEL DOMAIN pipe binary [notready] COMMAND``: a child that talks on its standard input and output.
+    """``LABEL DOMAIN pipe binary [notready] [version1] COMMAND``: a child that talks on its standard input and output.
 
-    ``not_ready``: it answers nothing until it has said that it is ready.
+    ``not_ready``: it answers nothing until it has said that it is ready. ``version`` is that of the protocol it speaks.
     """
 
     label: str = field(compare=False)
     domain: int
     command: tuple[str, ...]
     not_ready: bool = field(default=False, compare=False)
+    version: int = PDU_VERSION2
     line: int = field(default=0, compare=False)
 
 
@@ -165,7 +173,8 @@ def _socket(label: str, domain: int, line: _Line) -> SocketAgent:
         raise _Mistake(f"{family!r} is no family of sockets; write inet, ipv6 or unix")
     where = line.take("the socket's path" if family == "unix" else "the port")
     address = where if family == "unix" else _port(where)
-    return SocketAgent(label, domain, family, address, line.rest(), line.number)
+    said, command = _said_first(line.rest(), {_VERSION_1})
+    return SocketAgent(label, domain, family, address, command, _version(said), line.number)
 
 
 def _port(where: str) -> int:
@@ -184,13 +193,20 @@ def _port(where: str) -> int:
 def _pipe(label: str, domain: int, line: _Line) -> PipeAgent:
     if (pdus := line.take("the word binary")).lower() != "binary":
         raise _Mistake(f"{pdus!r} stands where binary must; PCP has no other kind of pipe any more")
-    command = line.rest()
-    not_ready = False
-    while command and command[0].lower() == "notready":
-        command, not_ready = command[1:], True
+    said, command = _said_first(line.rest(), {_NOT_READY, _VERSION_1})
     if not command:
         raise _Mistake(f"the command that starts {label!r} is missing")
-    return PipeAgent(label, domain, command, not_ready, line.number)
+    return PipeAgent(label, domain, command, _NOT_READY in said, _version(said), line.number)
+
+
+def _said_first(words: tuple[str, ...], known: Container[str]) -> tuple[set[str], tuple[str, ...]]:
+    """Which of the ``known`` words stand before a command, in any order, and the command."""
+    said = set(takewhile(known.__contains__, map(str.lower, words)))
+    return said, tuple(dropwhile(lambda word: word.lower() in said, words))
+
+
+def _version(said: Container[str]) -> int:
+    return PDU_VERSION1 if _VERSION_1 in said else PDU_VERSION2
 
 
 _KINDS: Final[dict[str, Callable[[str, int, _Line], AgentSpec]]] = {"dso": _dso, "socket": _socket, "pipe": _pipe}

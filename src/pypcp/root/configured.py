@@ -11,6 +11,10 @@ _ACCESS = re.compile(r"\s*\[\s*access\s*\]", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\([\"#\\])")
 _MAX_BYTES = 1 << 20
 
+# Words before the command that say how to talk to the agent.
+_ABOUT_A_PIPE = {"notready", "version1"}
+_ABOUT_A_SOCKET = {"version1"}
+
 
 class AgentLine(NamedTuple):
     """One agent: what the daemon calls it, whether it speaks through a pipe, its words, and where that is written."""
@@ -72,6 +76,7 @@ def _agent(words: list[str], source: str) -> AgentLine | None:
         return None
     pipe = words[2].lower() == "pipe"
     argv = words[4:] if pipe else words[5:]
-    while pipe and argv and argv[0].lower() == "notready":
+    about = _ABOUT_A_PIPE if pipe else _ABOUT_A_SOCKET
+    while argv and argv[0].lower() in about:
         argv = argv[1:]
     return AgentLine(words[0], pipe, tuple(argv), source) if argv else None

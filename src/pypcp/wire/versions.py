@@ -81,8 +81,8 @@ class IpcTable:
     def add(self, fd: int, channel: Channel) -> None:
         """Registers or replaces the channel of ``fd`` and makes ``fd`` the last used. See: __pmAddIPC(3).
 
-        The table holds the channel itself, and the channel learns its descriptor. ``OsError(-EBADF)`` for a negative
-        ``fd``; nothing is registered then.
+        The table holds the channel itself, and the channel learns its descriptor; a pair of pipes is one channel under
+        two. ``OsError(-EBADF)`` for a negative ``fd``; nothing is registered then.
         """
         with self._lock:
             self._cover(fd)
@@ -121,8 +121,8 @@ class IpcTable:
         See: __pmPrintIPC, __pmAddIPC(3).
         """
         with self._lock:
-            known = [channel for _, channel in sorted(self._channels.items()) if channel.version]
-            entries = "".join(f" {channel.fd}({channel.version},{int(channel.socket)})" for channel in known)
+            known = [(fd, channel) for fd, channel in sorted(self._channels.items()) if channel.version]
+            entries = "".join(f" {fd}({channel.version},{int(channel.socket)})" for fd, channel in known)
         stream.write(f"IPC table fd(PDU version):{entries}\n")
 
     # One fact at a time.

@@ -45,6 +45,29 @@ def test_an_agent_knows_its_line_its_label_and_whether_it_is_not_ready() -> None
     assert (agent.line, agent.label, agent.not_ready, agent.command) == (3, "x", True, ("/bin/x",))
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("x 3 pipe binary version1 /bin/x", PipeAgent("x", 3, ("/bin/x",), version=1)),
+        ("x 3 pipe binary Version1 notready version1 /bin/x", PipeAgent("x", 3, ("/bin/x",), True, version=1)),
+        ("x 3 pipe binary notready version1 /bin/x", PipeAgent("x", 3, ("/bin/x",), True, version=1)),
+        ("x 3 pipe binary /bin/x version1", PipeAgent("x", 3, ("/bin/x", "version1"), version=2)),
+        ("x 3 socket inet 5678 version1", SocketAgent("x", 3, "inet", 5678, version=1)),
+        ("x 3 socket unix /s version1 /bin/x -u /s", SocketAgent("x", 3, "unix", "/s", ("/bin/x", "-u", "/s"), 1)),
+        ("x 3 socket unix /s notready", SocketAgent("x", 3, "unix", "/s", ("notready",), 2)),
+    ],
+)
+def test_an_agent_is_of_version_1_where_its_line_says_so(line: str, expected: PipeAgent | SocketAgent) -> None:
+    (agent,) = agents(line)
+    assert agent == expected
+    assert getattr(agent, "not_ready", False) == getattr(expected, "not_ready", False)
+
+
+def test_an_agent_of_another_version_is_another_agent_for_a_reload() -> None:
+    assert agents("x 3 pipe binary /bin/x") != agents("x 3 pipe binary version1 /bin/x")
+    assert agents("x 3 socket inet 5678") != agents("x 3 socket inet 5678 version1")
+
+
 def test_agents_are_the_same_for_a_reload_when_only_label_line_and_readiness_differ() -> None:
     assert agents("x 3 pipe binary /bin/x a") == agents("\ny 3 pipe binary notready /bin/x a")
     assert agents("x 3 pipe binary /bin/x a") != agents("x 3 pipe binary /bin/x b")
@@ -105,6 +128,7 @@ def test_the_second_file_adds_statements(tmp_path: Path) -> None:
         ("x 3 socket unix", "ends where the socket's path should be"),
         ("x 3 pipe text /b", "'text' stands where binary must"),
         ("x 3 pipe binary notready", "the command that starts 'x' is missing"),
+        ("x 3 pipe binary version1", "the command that starts 'x' is missing"),
         ('x 3 dso a "/b', "a quote that is not closed"),
         (r'x 3 dso a "/b\"', "a quote that is not closed"),
         ("x 3 pipe binary " + "y" * 5000, "a line of 5016 characters; the limit is 4096"),

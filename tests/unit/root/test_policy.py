@@ -27,6 +27,9 @@ OWNER = os.geteuid()
         ('x 1 pipe binary /bin/a "q\\"q"', ("/bin/a", 'q"q')),
         ("x 1 pipe binary \\\n  /bin/a \\\n b", ("/bin/a", "b")),
         ("x 1 socket unix /run/s /bin/a b", ("/bin/a", "b")),
+        ("x 1 pipe binary Version1 notready /bin/a version1", ("/bin/a", "version1")),
+        ("x 1 socket unix /run/s version1 /bin/a b", ("/bin/a", "b")),
+        ("x 1 socket unix /run/s notready", ("notready",)),
     ],
 )
 def test_command_lines_are_read_as_pmcd_reads_them(line: str, argv: tuple[str, ...]) -> None:
@@ -35,7 +38,15 @@ def test_command_lines_are_read_as_pmcd_reads_them(line: str, argv: tuple[str, .
 
 
 @pytest.mark.parametrize(
-    "line", ["x 1 dso init /lib/x.so", "# x 1 pipe binary /bin/a", "x 1 pipe binary", "", "x 1 socket inet 5"]
+    "line",
+    [
+        "x 1 dso init /lib/x.so",
+        "# x 1 pipe binary /bin/a",
+        "x 1 pipe binary",
+        "",
+        "x 1 socket inet 5",
+        "x 1 socket inet 5 version1",
+    ],
 )
 def test_lines_that_start_nothing_give_no_agent(line: str) -> None:
     assert parse(line, "f") == []

@@ -174,6 +174,13 @@ def test_the_print_shows_known_slots_in_order_with_version_and_socket() -> None:
     assert printed(table) == "IPC table fd(PDU version): 3(2,0) 5(44,1)\n"
 
 
+def test_a_pair_of_pipes_is_one_channel_under_two_descriptors() -> None:
+    table, channel = IpcTable(), Channel(version=1)
+    table.add(4, channel)
+    table.add(5, channel)
+    assert printed(table) == "IPC table fd(PDU version): 4(1,0) 5(1,0)\n"
+
+
 def test_threads_see_whole_operations() -> None:
     table = IpcTable()
     seen = []

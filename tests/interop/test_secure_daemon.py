@@ -1,6 +1,7 @@
 """Stock's clients come to our daemon by TLS, log in, and ask for a container."""
 
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +33,14 @@ class SecureDaemon(OurDaemon):
         users.chmod(0o600)
         certificate, key = self.directory / "cert.pem", self.directory / "key.pem"
         made = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-        names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+        names = [
+            "-addext",
+            f"subjectAltName=DNS:localhost,IP:127.0.0.1,IP:{another_address() or '127.0.0.1'}",
+            "-keyout",
+            str(key),
+            "-out",
+            str(certificate),
+        ]
         subprocess.run([str(openssl), "req", *made, *names], check=True, capture_output=True, timeout=30)
         self.tls.write_text(f"tls-cert-file = {certificate}\ntls-key-file = {key}\ntls-ca-cert-file = {certificate}\n")
         own = {"PCP_SYSCONF_DIR": str(self.directory / "etc"), "PCP_TLSCONF_PATH": str(self.tls)}
@@ -88,3 +96,28 @@ def test_where_credentials_are_required_a_stranger_gets_nothing(loop_name: str) 
         stranger = fetched(f"{daemon.tcp}?method=scram-sha-256&username=nobody&password=s3cret")
         assert "value" not in stranger.stdout
         assert REFUSED in stranger.stderr
+
+
+def another_address() -> str:
+    """An address of this host that is not the loopback's: who comes by it comes from elsewhere."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            return ""
+        return str(sock.getsockname()[0])
+
+
+def test_where_certificates_are_required_clients_of_other_hosts_show_one(loop_name: str) -> None:
+    address = another_address()
+    require(address and not address.startswith("127."), "an address beside the loopback's")
+    with SecureDaemon("-Q", "-i", "0.0.0.0", loop=loop_name) as daemon:
+        assert "value 1" in fetched(daemon.tcp).stdout
+        far = f"{address}:{daemon.port}"
+        stranger = fetched(far)
+        assert "value" not in stranger.stdout
+        assert "requires a client certificate" in stranger.stderr
+        trusting = daemon.directory / "trusting.conf"
+        trusting.write_text(f"tls-ca-cert-file = {daemon.directory}/cert.pem\n")
+        assert "value" not in fetched(f"pcps://{far}", trusting).stdout
+        assert "value 1" in fetched(f"pcps://{far}", daemon.tls).stdout

@@ -252,6 +252,7 @@ class AgentKeeper:
         try:
             process = await self._start(stream)
             self.pid = process.pid if process is not None else 0
+            log.debug("%s: started as process %d, its first word is waited for", self.name, self.pid)
             await self._greet(stream)
             self._settle()
             why = await lost
@@ -279,6 +280,7 @@ class AgentKeeper:
             self.attributes_changed(client)
         stream.ready = not self._not_ready
         self.status = 0
+        log.debug("%s: serves, with %r", self.name, self._features)
         self._owner.trace.connection(f"New agent: {self.name} dom={self.domain} pid={self.pid}")
         self._owner.statistics.seqnum += self.settled.done()
         if self.settled.done():

@@ -22,7 +22,8 @@ name_space   stock's ``PCP_VAR_DIR/pmns/root``       the same                   
 * State is never stock's: two writers of one table of instance numbers would give one disk two numbers. It does not
   live below stock's directory by default either, so that numbers outlive an installed or removed stock. Told
   ``PCP_VAR_DIR``, which moves everything, it moves along, into a directory of its own there.
-* Logs are not stock's because a daemon on another port would overwrite the log of a running stock pmcd.
+* Logs are not stock's because a daemon on another port would overwrite the log of a running stock pmcd; only one that
+  stands in for stock's, in the background, writes it where stock's scripts look (:mod:`pypcp.pmcd.process_files`).
 """
 
 from __future__ import annotations
@@ -44,7 +45,14 @@ PMCD_SOCKET: Final = "pmcd.socket"
 
 _MAX_CONF_BYTES: Final = 1 << 20
 _SETTING: Final = re.compile(r"^\s*(PCP_[A-Z0-9_]+)=(.*?)\s*$", re.MULTILINE)
-_STOCK_DEFAULTS: Final = {"PCP_RUN_DIR": "/run/pcp", "PCP_VAR_DIR": "/var/lib/pcp", "PCP_SYSCONF_DIR": "/etc/pcp"}
+_STOCK_DEFAULTS: Final = {
+    "PCP_BINADM_DIR": "/usr/lib/pcp/bin",
+    "PCP_LOG_DIR": "/var/log/pcp",
+    "PCP_RUN_DIR": "/run/pcp",
+    "PCP_SYSCONF_DIR": "/etc/pcp",
+    "PCP_USER": "pcp",
+    "PCP_VAR_DIR": "/var/lib/pcp",
+}
 
 
 @dataclass(frozen=True, slots=True)

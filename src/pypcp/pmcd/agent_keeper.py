@@ -264,6 +264,7 @@ class AgentKeeper:
         try:
             process = await self._start(stream)
             self.pid = process.pid if process is not None else 0
+            log.debug("%s: started as process %d, its first word is waited for", self.name, self.pid)
             await self._greet(self._talk(stream))
             self._settle()
             why = await lost
@@ -284,6 +285,7 @@ class AgentKeeper:
         for client in self._owner.connected():
             self.attributes_changed(client)
         self.status = 0
+        log.debug("%s: serves", self.name)
         self._owner.trace.connection(f"New agent: {self.name} dom={self.domain} pid={self.pid}")
         self._owner.statistics.seqnum += self.settled.done()
         if self.settled.done():

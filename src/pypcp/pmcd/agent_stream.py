@@ -169,7 +169,9 @@ class AgentStream(asyncio.Protocol):
             self._channels.reset(descriptor)
         for transport in self._transports:
             # What an agent has not read by now is not for it any more; to wait until it does may be for ever.
-            getattr(transport, "abort", transport.close)()
+            # One that is closing has nothing more to send, and asyncio's pipes cannot bear to be told twice.
+            if not transport.is_closing():
+                getattr(transport, "abort", transport.close)()
         current, self._current = self._current, None
         if not self._first.done():
             self._first.set_exception(ProtocolError(why))

@@ -92,6 +92,7 @@ class ContextLabels:
             return False
         self._signature, self._user = signature, self._read_user()
         self._cache.clear()
+        log.debug("the files give %d labels", len(self._user))
         return True
 
     def _host(self, hostname: str, container: str | None) -> _Labels:

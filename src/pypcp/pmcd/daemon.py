@@ -252,6 +252,7 @@ class Daemon:
     def announce(self, changes: int) -> None:
         """Tell every client with its next fetch that something changed (a ``StateChange`` mask)."""
         self._answering = None
+        log.debug("clients are told of changes: %#x", changes)
         for connection in self.clients:
             connection.changes |= changes
 
@@ -302,6 +303,13 @@ class Daemon:
         self._tell_agents_of(client)
 
     def _tell_agents_of(self, client: Client) -> None:
+        log.debug(
+            "client %d: uid %s, gid %s, container %s",
+            client.context,
+            client.uid,
+            client.gid,
+            client.container or "none",
+        )
         for route in self.router.routes.values():
             route.attributes_changed(client)
 

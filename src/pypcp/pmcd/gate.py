@@ -99,6 +99,7 @@ class Gate:
             if self.connections.first_refusal(entered.address):
                 log.warning("access violation from host %s: %s", entered.address or "unix:", error)
             raise
+        log.debug("%s comes in; denied: %s", entered.address or "unix:", access.denied.name or "nothing")
         return access
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
@@ -28,6 +29,8 @@ from pypcp.wire.session import ClientSession, Party, Phase
 
 if TYPE_CHECKING:
     from pypcp.pmcd.client_connection import ClientConnection
+
+log = logging.getLogger(__name__)
 
 _FROM_CLIENT: Final = (
     Feature.SECURE
@@ -111,6 +114,7 @@ class Greeting:
         self._session.authenticated()
         self._client.username = exchange.username
         self._client.uid, self._client.gid = identify(exchange.username or "")
+        log.debug("client %d has proved to be %s", self._client.context, exchange.username)
 
     async def _take_container(self) -> None:
         name = (await self._hear()).value

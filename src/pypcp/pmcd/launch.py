@@ -44,6 +44,7 @@ class AgentProcess:
         except OSError as error:
             raise OsError(-(error.errno or errno.EIO), f"cannot start {command[0]}: {error}") from error
         self.pid = self._process.pid
+        log.debug("process %d is %s", self.pid, " ".join(command))
         usual_limit_for(self.pid)
         try:
             self._pidfd = os.pidfd_open(self.pid)

@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TextIO
 
 from pypcp.pmcd.access import AccessRules, AccountEntry, Connections, HostEntry
@@ -26,6 +27,16 @@ def started(host: str, when: float) -> str:
 def finished(when: float) -> str:
     """The last lines."""
     return f"\nLog finished {time.ctime(when)}"
+
+
+def not_started(why: str, log: Path | None) -> str:
+    """What is left in the file of ``pmcd -x``: the reason, and the log where it tells of this start and no other."""
+    try:
+        said = "" if log is None else log.read_text(errors="replace")
+    except OSError:
+        said = ""
+    of_this = f'The log "{log}":\n{said}' if why.partition("\n")[0] in said else ""
+    return f"NOTE: pmcd not started due to errors!\n{why}\n{of_this}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,8 @@ class Helper:
         return None if process is None else HelpedAgent(self._client, process.pid)
 
     async def _start(self, label: str, command: Sequence[str], ipc: AgentIpc) -> RootProcess | None:
-        if not self._path.exists():
+        # Its directory is root's alone: who has become another account has the connection from before, or none.
+        if not self._client.is_connected and not os.path.exists(self._path):
             return None
         try:
             return await self._client.process_start(label, " ".join(command), ipc)

@@ -54,8 +54,8 @@ async def _serve(daemon: Daemon, listeners: Listeners, ready: Callable[[], None]
 
     def tell() -> None:
         tidy.callback(Garbage().close)
-        notifier.ready()
         ready()
+        notifier.ready()
 
     watched = running.create_task(_show_life(notifier))
     with listeners, contextlib.ExitStack() as tidy:

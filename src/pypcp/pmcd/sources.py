@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from pypcp.ipc.pmns_files import load_name_space
 from pypcp.pmcd import config
 from pypcp.pmcd.config import Configuration
 from pypcp.pmns.tree import Tree
+
+log = logging.getLogger(__name__)
 
 _Stamp = tuple[int, int, int]
 
@@ -31,13 +34,16 @@ class Sources:
     def read_configuration(self) -> Configuration:
         """``OSError``, ``ConfigurationError``."""
         self._stamps = {**self._stamps, **_stamps_of(self._configuration_files())}
-        return config.load(self.configuration) if self.configuration is not None else Configuration()
+        found = config.load(self.configuration) if self.configuration is not None else Configuration()
+        log.debug("%s: %d agents, %d rules", self.configuration, len(found.agents), len(found.statements))
+        return found
 
     def read_names(self) -> Tree:
         """``NoPmns``, ``PmnsError``."""
         if self.name_space is None:
             return Tree()
         self._stamps = {**self._stamps, self.name_space: _stamp(self.name_space)}
+        log.debug("%s: the name space is read", self.name_space)
         return load_name_space(self.name_space, include_dirs=self.include_dirs, duplicates=not self.unique_names)
 
     def changed(self) -> bool:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
+from enum import IntFlag
 from typing import Final
 
+from pypcp.errors import BadArgument
 from pypcp.pmcd.logfile import block
+from pypcp.pmcd.statistics import Statistics
 from pypcp.wire.framing import frame_type
 from pypcp.wire.pdu import PduType
 
@@ -16,6 +19,22 @@ log.setLevel(logging.INFO)  # what was asked for is written, however quiet the l
 
 MAX_EVENTS: Final = 10_000
 _USUAL_EVENTS: Final = 20
+
+
+class TraceFlag(IntFlag):
+    """What ``pmcd -T`` asks for."""
+
+    NOTHING = 0
+    CONNECTIONS = 1
+    PDUS = 2
+    AT_ONCE = 256
+
+    @classmethod
+    def of(cls, text: str) -> TraceFlag:
+        """The flags of a number. ``BadArgument`` for what is none, or has bits without a meaning."""
+        if not (text.isascii() and text.isdigit()) or int(text) & ~sum(cls):
+            raise BadArgument(f"-T {text}: a sum of 1 (connections), 2 (PDUs) and 256 (unbuffered) is needed")
+        return cls(int(text))
 
 
 class EventTrace:
@@ -37,6 +56,12 @@ class EventTrace:
     @capacity.setter
     def capacity(self, events: int) -> None:
         self._events = deque(self._events, events)
+
+    def begin(self, flags: TraceFlag, statistics: Statistics) -> None:
+        """Trace what the flags say from now on."""
+        self.connections = TraceFlag.CONNECTIONS in flags
+        self.at_once = TraceFlag.AT_ONCE in flags
+        statistics.pdu_trace = self.pdu if TraceFlag.PDUS in flags else None
 
     def connection(self, what: str) -> None:
         """Somebody came or went."""

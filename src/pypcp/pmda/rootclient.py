@@ -157,7 +157,7 @@ class AsyncRootClient:
 
     async def connect(self) -> None:
         """Connect and hear what the helper can do; nothing to do when connected. See: pmdaRootConnect(3)."""
-        if self._channel is not None and is_idle(self._channel):
+        if self.is_connected:
             return
         self.shutdown()
         channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -171,6 +171,11 @@ class AsyncRootClient:
             channel.close()
             raise
         self._channel = channel
+
+    @property
+    def is_connected(self) -> bool:
+        """Is there a connection, as far as we know?"""
+        return self._channel is not None and is_idle(self._channel)
 
     def shutdown(self) -> None:
         """Close the connection. See: pmdaRootShutdown(3)."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
-import pwd
 import signal
 import sys
 from collections.abc import Sequence
@@ -13,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from pypcp.errors import PcpError
+from pypcp.ipc.account import Account
 from pypcp.ipc.paths import Paths
 from pypcp.pmda.finding import find_agent
 from pypcp.pmda.logfile import agent_log
@@ -53,7 +52,7 @@ def _serve(given: argparse.Namespace, wires: Wires | None) -> None:
     if wires is None:
         wires = _accept(given)
     if given.user is not None:
-        _become(given.user)
+        Account.named(given.user).become()
     agent = find_agent(given.agent, domain=given.domain, state=given.state or Paths.find().state_dir / "instances")
     serve(agent, wires, starts_not_ready=given.notready)
 
@@ -64,16 +63,6 @@ def _accept(given: argparse.Namespace) -> Wires:
     if given.unix is not None:
         return accept_unix(given.unix)
     return accept_inet(given.inet or given.ipv6, by_ipv6=given.inet is None)
-
-
-def _become(user: str) -> None:
-    try:
-        account = pwd.getpwnam(user)
-    except KeyError:
-        raise OSError(f"there is no user {user!r}") from None
-    os.initgroups(account.pw_name, account.pw_gid)
-    os.setgid(account.pw_gid)
-    os.setuid(account.pw_uid)
 
 
 def _parser() -> argparse.ArgumentParser:

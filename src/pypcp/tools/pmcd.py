@@ -8,76 +8,128 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final, NoReturn, TextIO
+from typing import Final, TypeVar
 
 from pypcp.errors import BadArgument, PcpError
 from pypcp.ipc.configuration import ConfigurationError
 from pypcp.ipc.listeners import ANY_ADDRESS, Listeners
 from pypcp.ipc.paths import PMCD_SOCKET, Paths
-from pypcp.pmcd import journal, logfile
+from pypcp.pmcd import debug_flags, journal, logfile
 from pypcp.pmcd.daemon import Daemon
+from pypcp.pmcd.daemonize import daemonize
 from pypcp.pmcd.gate import rules_of
 from pypcp.pmcd.limits import Limits
 from pypcp.pmcd.options import LOOPBACK, PMCD_PORT, Options, Places
 from pypcp.pmcd.privileged import Helper
+from pypcp.pmcd.process import Mode, Process
 from pypcp.pmcd.running import LOOPS, run
 from pypcp.pmcd.security import Security
 from pypcp.pmcd.sources import Sources
+from pypcp.pmcd.trace import TraceFlag
 from pypcp.tools.user import accounts_file
 
+log = logging.getLogger(__name__)
+
 _USUAL: Final = Limits()
+_T = TypeVar("_T")
+_TROUBLE: Final = (PcpError, ConfigurationError, OSError)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run in the foreground until SIGINT or SIGTERM; the exit status."""
+    """Serve until SIGINT or SIGTERM, in the foreground or in a daemon; the exit status of this process."""
     given = _parser().parse_args(argv)
     try:
+        paths = Paths.find()
         if given.verify:
-            return _verify(given, Paths.find())
-        if not given.foreground:
-            raise BadArgument(
-                "pypcp pmcd stays in the foreground: give -f, and let systemd or a shell put it elsewhere"
-            )
-        with _log(given) as stream:
-            _run(given)
-            stream.write(f"{logfile.finished(time.time())}\n")
-    except (PcpError, ConfigurationError, OSError) as error:
-        print(f"pmcd: {error}", file=sys.stderr)
-        return 1
-    return 0
+            return _verify(given, paths)
+        process = Process.plan(given.mode, paths, log=given.log, username=given.username, words=argv)
+    except _TROUBLE as error:
+        return _not_started(str(error), given)
+    start = partial(_start, given, process)
+    failure = daemonize(start) if process.mode is Mode.BACKGROUND else start(lambda: None)
+    return _not_started(failure, given, process.log) if failure else 0
+
+
+def _not_started(why: str, given: argparse.Namespace, log: Path | None = None) -> int:
+    """Say why, where -x wants it too; the exit status."""
+    print(f"pmcd: {why}", file=sys.stderr)
+    if given.fatal is not None:
+        try:
+            given.fatal.write_text(logfile.not_started(why, log))
+        except OSError as error:
+            print(f"pmcd: {error}", file=sys.stderr)
+    return 1
+
+
+def _start(given: argparse.Namespace, process: Process, serves: Callable[[], None]) -> str:
+    """Serve, and call ``serves`` when clients can come; "" after an orderly end, else why there was none."""
+    try:
+        options = _options(given, process)
+        # Before the log, which may be that of the daemon that has the ports already.
+        with (
+            Listeners.open(addresses=options.addresses, ports=options.ports, unix_path=options.socket) as listeners,
+            _log(given, process),
+            process,
+        ):
+            _run(given, options, process, listeners, serves)
+    except _TROUBLE as error:
+        return str(error)
+    return ""
 
 
 @contextmanager
-def _log(given: argparse.Namespace) -> Iterator[TextIO]:
-    """The log, on standard error or in its file, with its first line."""
-    with nullcontext(sys.stderr) if given.log is None else given.log.open("w") as stream:
+def _log(given: argparse.Namespace, process: Process) -> Iterator[None]:
+    """The log, on standard error or in its file, with its first and last lines."""
+    with process.open_log() as stream:
         logging.root.addHandler(logfile.handler(stream, structured=given.structured_log))
         logging.root.setLevel(logging.INFO)
         stream.write(f"{logfile.started(given.hostname or socket.gethostname(), time.time())}\n")
-        yield stream
+        try:
+            yield
+        except _TROUBLE as error:
+            if process.log is not None:  # else it is said there anyway
+                log.critical("%s", error)
+            raise
+        finally:
+            stream.write(f"{logfile.finished(time.time())}\n")
 
 
-class _Absent(argparse.Action):
-    """An option of stock's that is not there: say so instead of doing nothing."""
+def _checked(read: Callable[[str], _T]) -> Callable[[str], _T]:
+    """The value of an option; what is none is an error in the use of the command."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *arguments: object) -> NoReturn:
-        parser.error(f"{self.option_strings[0]} is not supported; see docs/reference/compatibility.md")
+    def checked(text: str) -> _T:
+        try:
+            return read(text)
+        except BadArgument as error:
+            raise argparse.ArgumentTypeError(error.detail) from None
+
+    return checked
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pypcp pmcd", description="Run the collector with stock's options and files.")
     add = parser.add_argument
-    add("-f", "--foreground", action="store_true", help="stay in the foreground (needed: there is no other way)")
+    modes = parser.add_mutually_exclusive_group()
+    mode = partial(modes.add_argument, dest="mode", action="store_const", default=Mode.BACKGROUND)
+    mode("-f", "--foreground", const=Mode.FOREGROUND, help="stay in the foreground, without pid file, as who calls it")
+    mode("-F", "--managed", const=Mode.MANAGED, help="stay in the foreground, with pid file and as the account of -U")
     add("-A", action="store_true", help="no mDNS advertisement (there is none in any case)")
     add("-c", "--config", type=Path, help="configuration (default: pmcd/pmcd.conf in the configuration directories)")
     add("-C", "--maxctx", type=int, default=_USUAL.contexts, metavar="N", help="contexts of one client")
+    add(
+        *("-D", "--debug"),
+        type=_checked(debug_flags.flags_of),
+        default=frozenset(),
+        metavar="FLAGS",
+        help="log more: names of pmdbg(1) with commas between, or a number",
+    )
     add("-H", "--hostname", default="", help="value of pmcd.hostname")
     add("-i", "--interface", action="append", metavar="ADDR", help="address to listen on, may be repeated")
-    add("-l", "--log", type=Path, help="log file (default: standard error)")
+    add("-l", "--log", type=Path, help="log file (default: pmcd/pmcd.log of the log directory; -f, -F: standard error)")
     add("-L", "--maxbytes", type=int, default=_USUAL.pdu_bytes, metavar="N", help="largest PDU taken from a client")
     add("-M", "--maxmetric", type=int, default=_USUAL.metrics, metavar="N", help="metrics in one fetch")
     add("-n", "--namespace", type=Path, help="name space; several names of one metric are allowed")
@@ -95,8 +147,16 @@ def _parser() -> argparse.ArgumentParser:
     add("--loop", choices=LOOPS, default="auto", help="event loop (default: uvloop where installed)")
     add("-Q", "--remotecert", action="store_true", help="clients of other hosts need a certificate")
     add("-S", "--reqauth", action="store_true", help="every client must say who it is")
-    for absent in ("-D", "-F", "-T", "-U", "-x"):
-        add(absent, action=_Absent, nargs="?", help=argparse.SUPPRESS)
+    add(
+        *("-T", "--trace"),
+        dest="traced",
+        type=_checked(TraceFlag.of),
+        default=TraceFlag.NOTHING,
+        metavar="BITS",
+        help="trace 1: connections, 2: PDUs; 256: and log them at once",
+    )
+    add("-U", "--username", metavar="USER", help="account that root's daemon becomes (default: PCP_USER, which is pcp)")
+    add("-x", dest="fatal", type=Path, metavar="FILE", help="where it is written too why it did not start")
     return parser
 
 
@@ -118,9 +178,13 @@ def _verify(given: argparse.Namespace, paths: Paths) -> int:
     return 0
 
 
-def _run(given: argparse.Namespace) -> None:
-    paths = Paths.find()
-    options = _options(given, paths)
+def _run(
+    given: argparse.Namespace, options: Options, process: Process, listeners: Listeners, serves: Callable[[], None]
+) -> None:
+    paths = process.paths
+    traced = given.traced | debug_flags.switch_on(given.debug)
+    if process.mode is Mode.FOREGROUND and given.username:
+        log.warning("-U has no effect with -f: it goes on as who called it")
     security = Security.load(
         paths.config_file("tls.conf", "PCP_TLSCONF_PATH"),
         accounts_file(paths),
@@ -128,20 +192,26 @@ def _run(given: argparse.Namespace) -> None:
         certificate_required=given.remotecert,
     )
     # Agents are started in the log directory, as stock's are: many write their logs where they stand.
-    directory = paths.make(given.log.parent if given.log is not None else paths.log_dir)
-    state = paths.state_dir / "instances"
-    with Listeners.open(addresses=options.addresses, ports=options.ports, unix_path=options.socket) as listeners:
-        daemon = Daemon(
-            options,
-            (),
-            _sources(given, paths),
-            security=security,
-            state=state,
-            directory=directory,
-            helper=_helper(paths),
-        )
-        daemon.reloaded = partial(journal.reloaded, daemon)
-        run(daemon, listeners, given.loop, partial(journal.opened, daemon, listeners))
+    directory = process.directory(process.log.parent if process.log is not None else paths.log_dir)
+    state = process.private_directory(paths.state_dir / "instances")
+    daemon = Daemon(
+        options,
+        (),
+        _sources(given, paths),
+        security=security,
+        state=state,
+        directory=directory,
+        helper=_helper(paths),
+    )
+    daemon.trace.begin(traced, daemon.statistics)
+    daemon.reloaded = partial(journal.reloaded, daemon)
+
+    def ready() -> None:
+        process.serves()
+        journal.opened(daemon, listeners)
+        serves()
+
+    run(daemon, listeners, given.loop, ready)
 
 
 def _helper(paths: Paths) -> Helper | None:
@@ -151,13 +221,13 @@ def _helper(paths: Paths) -> Helper | None:
     return Helper(Path(paths.settings.get("PCP_VAR_DIR", "/var/lib/pcp")) / "pmcd" / "root.socket")
 
 
-def _options(given: argparse.Namespace, paths: Paths) -> Options:
+def _options(given: argparse.Namespace, process: Process) -> Options:
     ports = given.port or [os.environ.get("PMCD_PORT", str(PMCD_PORT))]
     usual = LOOPBACK if os.environ.get("PMCD_LOCAL") == "1" else ANY_ADDRESS
     return Options(
         ports=tuple(int(port) for listed in ports for port in listed.split(",")),
         addresses=tuple(given.interface or usual),
-        socket=given.socket or paths.make(paths.run_dir) / PMCD_SOCKET,
+        socket=given.socket or process.directory(process.paths.run_dir) / PMCD_SOCKET,
         hostname=given.hostname,
         limits=Limits(
             pdu_bytes=given.maxbytes,
@@ -166,5 +236,5 @@ def _options(given: argparse.Namespace, paths: Paths) -> Options:
             metrics=given.maxmetric,
             agent_restarts=os.environ.get("PMCD_RESTART_AGENTS") != "0",
         ).with_exchange_s(given.exchange_s),
-        places=Places.of(paths),
+        places=Places.of(process.paths),
     )

@@ -9,6 +9,7 @@ import pytest
 
 from pypcp.pmcd.agent_stream import AgentStream
 from pypcp.pmcd.statistics import AgentStatistics, Statistics
+from pypcp.wire.versions import IpcTable
 
 pytestmark = pytest.mark.anyio
 
@@ -18,7 +19,7 @@ async def test_the_end_of_an_agent_on_two_pipes_ends_its_stream_once() -> None:
     troubles: list[Mapping[str, Any]] = []
     loop.set_exception_handler(lambda _, context: troubles.append(context))
     lost: asyncio.Future[str] = loop.create_future()
-    stream = AgentStream("fake", lambda: 5.0, lost.set_result, Statistics(), AgentStatistics())
+    stream = AgentStream("fake", lambda: 5.0, lost.set_result, Statistics(), AgentStatistics(), IpcTable())
     (reads, says), (hears, writes) = os.pipe(), os.pipe()
     reading, _ = await loop.connect_read_pipe(lambda: stream, os.fdopen(reads, "rb", 0))
     writing, _ = await loop.connect_write_pipe(lambda: stream, os.fdopen(writes, "wb", 0))

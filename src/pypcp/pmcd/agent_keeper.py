@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from pypcp.errors import AgentFenced, NoAgent, NotConnected, PcpError, ProtocolError, RequestTimeout, TryAgain
 from pypcp.model.profile import Profile
@@ -111,10 +111,10 @@ class AgentKeeper:
         """Requests and notices that wait for the agent."""
         return 0 if self._stream is None else self._stream.queued
 
-    def seen_by(self, client: Client) -> AgentView:
-        """The agent as ``client`` asks it. Only without a :attr:`refusal`."""
+    def ask(self, client: Client, call: Callable[[AgentView], Awaitable[Any]]) -> Awaitable[Any]:
+        """What ``call`` asks of the agent as ``client`` sees it. Only without a :attr:`refusal`."""
         assert self._stream is not None
-        return AgentView(self._stream, client.context)
+        return call(AgentView(self._stream, client.context))
 
     async def fetch(self, request: FetchRequest, client: Client, *, alone: bool) -> Fetched:
         """The agent's values, or a ``PcpError`` for all of them.

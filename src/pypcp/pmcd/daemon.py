@@ -7,8 +7,7 @@ import errno
 import logging
 import socket
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -65,23 +64,6 @@ def _peer_of(sock: socket.socket) -> tuple[str, int]:
     return address, port
 
 
-@contextmanager
-def _the_authors_trouble(name: str) -> Iterator[None]:
-    """Whatever an agent's own code does wrong when it begins or ends is said, and is nobody else's."""
-    try:
-        yield
-    except Exception:
-        log.exception("%s: the agent's code failed", name)
-
-
-def _begin(routes: Iterable[Route]) -> None:
-    """Let the agents in this process begin what they do in the background."""
-    for route in routes:
-        if isinstance(route, LocalRoute):
-            with _the_authors_trouble(route.name):
-                route.agent.start()
-
-
 class Daemon:
     """One collector.
 
@@ -135,7 +117,7 @@ class Daemon:
         )
         self._static = self.sources.read_names()
         here = (self_agent(self), *agents)
-        self._own: dict[str, Route] = {each.name: LocalRoute(each, self.announce) for each in here}
+        self._own = {each.name: LocalRoute(each, self.announce) for each in here}
         self._maker = AgentMaker(self, self._own, state, directory, helper)
         self.configured: dict[AgentSpec, Route] = {}
         self._route()
@@ -178,7 +160,9 @@ class Daemon:
 
     async def _start(self, specs: Sequence[AgentSpec]) -> dict[AgentSpec, Route]:
         started = dict(self._maker.routes(specs))
-        _begin(started.values())
+        for route in self._not_own(started.values()):
+            if isinstance(route, LocalRoute):
+                route.start()
         keepers = [route for route in started.values() if isinstance(route, AgentKeeper)]
         if keepers:
             await asyncio.wait([keeper.settled for keeper in keepers])
@@ -193,11 +177,12 @@ class Daemon:
         await self._end([route for route in routes if route.domain == HELPER_DOMAIN])
 
     async def _end(self, routes: Iterable[Route]) -> None:
-        await asyncio.gather(*[route.stop() for route in routes if isinstance(route, AgentKeeper)])
-        for route in routes:
-            if isinstance(route, LocalRoute):
-                with _the_authors_trouble(route.name):
-                    route.agent.stop()
+        await asyncio.gather(*[route.stop() for route in self._not_own(routes)])
+
+    def _not_own(self, routes: Iterable[Route]) -> list[Route]:
+        """Without those of our own agents, which live as long as we do, whatever the configuration says of them."""
+        own = self._own.values()
+        return [route for route in routes if route not in own]
 
     def check_sources(self) -> None:
         """Reload if a file changed; looked at when clients come, and not more often than every second."""
@@ -324,14 +309,23 @@ class Daemon:
         self.gate.leave(connection.entered)
         self.unread.release(connection)
         self.channels.reset(connection.fd)
-        told = [route.end_context(client) for route in self.router.routes.values()]
-        self.clients.leave(client, [future for future in told if future is not None])
+        untold: list[asyncio.Future[None]] = []
+        try:
+            for route in self.router.routes.values():
+                if (told := route.end_context(client)) is not None:
+                    untold.append(told)
+        finally:
+            self.clients.leave(client, untold)
         log.debug("- %s was client %d", connection.peer, client.context)
         self.trace.connection(f"End client: [{client.context}] {connection.peer}")
 
+    def client_rows(self) -> list[ClientRow]:
+        """The clients as the log tells of them."""
+        return [ClientRow(each.fd, each.peer, each.channel.version, each.entered.denied) for each in self.clients]
+
     def log_clients(self) -> None:
         """Write a table of the clients to the log."""
-        rows = [ClientRow(each.fd, each.peer, each.channel.version, each.entered.denied) for each in self.clients]
+        rows = self.client_rows()
         block(trace_log, "clients", connected(time.time(), rows), clients=[asdict(row) for row in rows])
 
     def moment(self) -> object:
@@ -370,7 +364,8 @@ class Daemon:
         acceptor: Acceptor | None = None
         reloading = loop.create_task(self._reload_when_told())
         try:
-            _begin(self._own.values())
+            for route in self._own.values():
+                route.start()
             await self.start_agents()
             acceptor = Acceptor(sockets, lambda: ClientConnection(self))
             self.listening = sockets
@@ -384,4 +379,4 @@ class Daemon:
             for connection in self.clients:
                 connection.drop("the daemon stops")
             await self.stop_agents()
-            await self._end(self._own.values())
+            await asyncio.gather(*[route.stop() for route in self._own.values()])

@@ -22,7 +22,7 @@ from pypcp.pmcd.agent_rows import AgentRow, agent_rows
 from pypcp.pmcd.agents import HELPER_DOMAIN, AgentMaker
 from pypcp.pmcd.client_connection import ClientConnection
 from pypcp.pmcd.clients import ClientTable
-from pypcp.pmcd.config import AgentSpec
+from pypcp.pmcd.config import AgentSpec, Configuration
 from pypcp.pmcd.context_labels import ContextLabels
 from pypcp.pmcd.gate import Gate, rules_of
 from pypcp.pmcd.greeting import CONTAINER_NAME
@@ -41,6 +41,7 @@ from pypcp.pmcd.trace import EventTrace
 from pypcp.pmcd.trace import log as trace_log
 from pypcp.pmcd.turns import Turns
 from pypcp.pmda.interface import AgentInterface, Client
+from pypcp.pmns.tree import Tree
 from pypcp.wire.handshake import Error
 from pypcp.wire.pdu import Feature, StateChange
 from pypcp.wire.versions import IpcTable
@@ -107,7 +108,7 @@ class Daemon:
         self.unread = Unread(self.limits.unread_bytes)
         self.profiles = ProfileRoom(self.limits.profile_instances)
         self.turns = Turns()
-        self.long_work = asyncio.Lock()
+        self._reloading = asyncio.Lock()
         self._configuration = self.sources.read_configuration()
         restricted = self.sources.configuration is None
         self.gate = Gate(
@@ -204,13 +205,15 @@ class Daemon:
     async def reload(self) -> None:
         """Read the files again, as after SIGHUP. Agents that stay as they are and all clients notice nothing.
 
-        A file that is not to be used changes nothing. See: pmcd(1)
+        A file that is not to be used changes nothing. One reload begins when the one before is over. See: pmcd(1)
         """
+        async with self._reloading:
+            await self._reload()
+
+    async def _reload(self) -> None:
         self.statistics.sighups += 1
         try:
-            configuration = self.sources.read_configuration()
-            rules = rules_of(configuration.statements)
-            static = self.sources.read_names()
+            configuration, rules, static = await asyncio.to_thread(self._read_sources)
             merged_names(static, [route.agent for route in self._own.values() if isinstance(route, LocalRoute)])
         except (PcpError, ConfigurationError, OSError) as error:
             log.error("nothing is changed: %s", error)
@@ -221,6 +224,11 @@ class Daemon:
             self.announce(StateChange.LABEL_CHANGE)
         await self.start_agents()
         self.reloaded()
+
+    def _read_sources(self) -> tuple[Configuration, AccessRules, Tree]:
+        """In a thread: files may be far away, and so may those who know hosts and accounts by their names."""
+        configuration = self.sources.read_configuration()
+        return configuration, rules_of(configuration.statements), self.sources.read_names()
 
     def _change_gate(self, rules: AccessRules) -> None:
         self._forget_plans()  # and with them that clients may have what they are for
@@ -362,18 +370,20 @@ class Daemon:
         """Serve clients on listening ``sockets`` until ``stop`` is set; ``ready`` is called when they can come."""
         loop = asyncio.get_running_loop()
         acceptor: Acceptor | None = None
-        reloading = loop.create_task(self._reload_when_told())
+        reloading: asyncio.Task[None] | None = None
         try:
             for route in self._own.values():
                 route.start()
             await self.start_agents()
+            reloading = loop.create_task(self._reload_when_told())
             acceptor = Acceptor(sockets, lambda: ClientConnection(self))
             self.listening = sockets
             self.running = True
             ready()
             await stop.wait()
         finally:
-            reloading.cancel()
+            if reloading is not None:
+                reloading.cancel()
             if acceptor is not None:
                 acceptor.close()
             for connection in self.clients:

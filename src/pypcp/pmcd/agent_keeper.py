@@ -12,9 +12,9 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from pypcp.errors import AgentFenced, NoAgent, NotConnected, PcpError, ProtocolError, RequestTimeout, TryAgain
-from pypcp.model.profile import Profile
 from pypcp.pmcd.agent_stream import AgentStream, Exchange
 from pypcp.pmcd.agent_view import AgentView
+from pypcp.pmcd.late_answers import Asked, LateAnswers
 from pypcp.pmcd.limits import NEVER_S, Limits
 from pypcp.pmcd.relayed import fetched_from
 from pypcp.pmcd.statistics import AgentStatistics, Statistics
@@ -32,13 +32,7 @@ _DELAYS_S: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 _STEADY_S: Final = 60.0
 """An agent that ran this long is started again at once when it ends."""
 
-LATE_S: Final = 30.0
-_LATE_KEPT: Final = 64
-
 _WANTS_ATTRIBUTES: Final = Feature.AUTH | Feature.CONTAINER
-
-_Asked = tuple[tuple[int, ...], Profile, int]
-"""What a fetch asked: metrics, profile, client slot. A late answer is for the same question only."""
 
 
 class Owner(Protocol):
@@ -90,8 +84,8 @@ class AgentKeeper:
         self._not_ready = not_ready
         self._stream: AgentStream | None = None
         self._features = Feature.NONE
-        self._asked: dict[_Asked, tuple[asyncio.Future[Fetched], asyncio.Future[bytes]]] = {}
-        self._late: dict[_Asked, tuple[float, Fetched]] = {}
+        self._asked: dict[Asked, tuple[asyncio.Future[Fetched], asyncio.Future[bytes]]] = {}
+        self._late = LateAnswers()
         self._told_to_start = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._keep(), name=f"agent {name}")
 
@@ -125,18 +119,18 @@ class AgentKeeper:
         if (refusal := self.refusal) is not None:
             raise refusal()
         asked = (request.pmids, request.profile, client.context)
-        at, late = self._late.pop(asked, (0.0, None))
+        late = self._late.take(asked)
         pending = self._asked[asked][0] if asked in self._asked else self._ask(asked, alone)
-        if late is not None and time.monotonic() - at < LATE_S:
+        if late is not None:
             # An agent that has caught up answers before half of the time is over; else the late answer is the better.
             await asyncio.wait([pending], timeout=self._owner.limits.agent_soft_s / 2)
             if not pending.done() or pending.exception() is not None:
                 return late
         fetched = await asyncio.shield(pending)
-        self._late.pop(asked, None)
+        self._late.take(asked)
         return fetched
 
-    def _ask(self, asked: _Asked, alone: bool) -> asyncio.Future[Fetched]:
+    def _ask(self, asked: Asked, alone: bool) -> asyncio.Future[Fetched]:
         assert self._stream is not None
         pmids, profile, slot = asked
         silent = RequestTimeout if alone else NoAgent
@@ -148,7 +142,7 @@ class AgentKeeper:
         reply.add_done_callback(partial(self._answered, asked, pending))
         return pending
 
-    def _answered(self, asked: _Asked, pending: asyncio.Future[Fetched], reply: asyncio.Future[bytes]) -> None:
+    def _answered(self, asked: Asked, pending: asyncio.Future[Fetched], reply: asyncio.Future[bytes]) -> None:
         """Take an answer, whoever waits for it: its notices count, and its values are kept until they are taken.
 
         Not kept is what was asked for a client that has gone, or looks elsewhere now.
@@ -174,13 +168,8 @@ class AgentKeeper:
         if fetched.changes:
             self._owner.announce(fetched.changes)
         if counts:
-            self._keep_answer(asked, fetched)
+            self._late.keep(asked, fetched, len(reply.result()))
         pending.set_result(fetched)
-
-    def _keep_answer(self, asked: _Asked, fetched: Fetched) -> None:
-        while len(self._late) >= _LATE_KEPT:
-            del self._late[next(iter(self._late))]
-        self._late[asked] = time.monotonic(), fetched
 
     # What agents are told of clients
 
@@ -199,8 +188,7 @@ class AgentKeeper:
         return self._stream.say(encode(Error(NotConnected.code, client.context)), ends=client.context)
 
     def _forget_answers_for(self, slot: int) -> None:
-        for asked in [each for each in self._late if each[2] == slot]:
-            del self._late[asked]
+        self._late.forget(slot)
         for asked in [each for each in self._asked if each[2] == slot]:
             _, reply = self._asked.pop(asked)
             if self._stream is not None:

@@ -152,8 +152,7 @@ class AgentStream(asyncio.Protocol):
         self._stop_timer()
         self._write = _not_connected
         for transport in self._transports:
-            # What an agent has not read by now is not for it any more; to wait until it does may be for ever.
-            getattr(transport, "abort", transport.close)()
+            _abort(transport)
         current, self._current = self._current, None
         if not self._first.done():
             self._first.set_exception(ProtocolError(why))
@@ -213,11 +212,6 @@ class AgentStream(asyncio.Protocol):
         """Nobody wants this reply any more: a request that was not sent yet is not; one under way runs to its end."""
         if self._current is None or self._current.reply is not reply:
             reply.cancel()
-
-    @property
-    def idle(self) -> bool:
-        """Is there nothing under way and nothing in the queue?"""
-        return self._current is None and not self._queue
 
     @property
     def queued(self) -> int:
@@ -367,6 +361,14 @@ def _fail(exchange: Exchange, error: PcpError) -> None:
     _settle(exchange)
     if exchange.reply is not None and not exchange.reply.done():
         exchange.reply.set_exception(error)
+
+
+def _abort(transport: asyncio.BaseTransport) -> None:
+    """What an agent has not read by now is not for it any more; to wait until it does may be for ever."""
+    try:
+        cast(asyncio.WriteTransport, transport).abort()
+    except (AttributeError, NotImplementedError):  # the half of a pair of pipes that is read has nothing to give up
+        transport.close()
 
 
 def _not_connected(request: bytes) -> None:

@@ -4,18 +4,21 @@ import asyncio
 import contextlib
 import os
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
+from fakes.client import RawClient
 from pypcp.errors import NoAgent, ProtocolError, RequestTimeout, TryAgain
-from pypcp.model.ids import Pmid
+from pypcp.model.ids import PM_ID_NULL, Pmid
 from pypcp.model.values import ValueType
 from pypcp.pmapi.context import Context
 from pypcp.pmcd.agent_keeper import AgentKeeper
 from pypcp.pmda.agent import Agent
 from pypcp.wire.pdu import PduType, StateChange
+from pypcp.wire.pmns import PmnsIds, PmnsNames
 from running import Running, Starter
 
 pytestmark = pytest.mark.anyio
@@ -35,6 +38,12 @@ def keeper(running: Running, domain: int) -> AgentKeeper:
     route = running.daemon.router.routes[domain]
     assert isinstance(route, AgentKeeper)
     return route
+
+
+def is_busy(running: Running, domain: int) -> bool:
+    """Has the agent a request to answer?"""
+    stream = keeper(running, domain)._stream
+    return stream is not None and (stream._current is not None or stream.queued > 0)
 
 
 def alive_in_group(group: int) -> list[int]:
@@ -83,7 +92,7 @@ async def test_whose_turn_does_not_come_within_the_hard_limit_is_told_to_try_aga
         answers = await asyncio.gather(*[fetched(each, BAD_VALUE) for each in clients])
         assert sorted(answers, key=str) == [[1], [2], [TryAgain], [TryAgain]]
         assert keeper(running, BAD).statistics.restarts == 0
-        await until(lambda: keeper(running, BAD)._stream.idle)  # type: ignore[union-attr]
+        await until(lambda: not is_busy(running, BAD))
         assert await fetched(clients[0], BAD_VALUE) == [3]
 
 
@@ -94,7 +103,7 @@ async def test_others_fetch_while_an_agent_hangs(start: Starter) -> None:
         running.client() as other,
     ):
         waiting = asyncio.create_task(fetched(stuck, BAD_VALUE))
-        await until(lambda: not keeper(running, BAD)._stream.idle)  # type: ignore[union-attr]
+        await until(lambda: is_busy(running, BAD))
         assert [await fetched(other, GOOD_VALUE) for _ in range(20)] == [[count] for count in range(1, 21)]
         assert not waiting.done()
         assert await waiting == [RequestTimeout]
@@ -143,7 +152,7 @@ async def test_after_a_hiccup_values_are_fresh_again(start: Starter) -> None:
         await client.lookup_descs([GOOD_VALUE, BAD_VALUE])
         assert (await fetched(client, GOOD_VALUE, BAD_VALUE))[1] == 1
         assert (await fetched(client, GOOD_VALUE, BAD_VALUE))[1] is TryAgain
-        await until(lambda: keeper(running, BAD)._stream.idle)  # type: ignore[union-attr]
+        await until(lambda: not is_busy(running, BAD))
         assert (await fetched(client, GOOD_VALUE, BAD_VALUE))[1] == 3
 
 
@@ -152,7 +161,7 @@ async def test_requests_of_clients_that_left_do_not_wait_for_an_agent(start: Sta
         for _ in range(10):
             async with running.client() as leaver:
                 leaving = asyncio.create_task(leaver.fetch([BAD_VALUE]))
-                await until(lambda: not keeper(running, BAD)._stream.idle)  # type: ignore[union-attr]
+                await until(lambda: is_busy(running, BAD))
                 leaving.cancel()
         async with running.client() as client:
             assert (await fetched(client, BAD_VALUE))[0] in (2, 3)
@@ -162,7 +171,7 @@ async def test_a_client_that_leaves_does_not_take_the_exchange_with_it(start: St
     async with start({BAD: "late 0.2"}) as running:
         async with running.client() as leaver:
             leaving = asyncio.create_task(fetched(leaver, BAD_VALUE))
-            await until(lambda: not keeper(running, BAD)._stream.idle)  # type: ignore[union-attr]
+            await until(lambda: is_busy(running, BAD))
             leaving.cancel()
         async with running.client() as client:
             assert await fetched(client, BAD_VALUE) == [2]
@@ -210,11 +219,35 @@ async def test_names_of_an_agent_that_hangs_are_left_out_of_a_traverse(start: St
         assert not [name for name in names if name.startswith("fake101.more")]
 
 
+async def unready(running: Running) -> None:
+    async with running.client() as client:
+        assert await fetched(client, BAD_VALUE) == [TryAgain]
+
+
+async def fenced(running: Running) -> None:
+    keeper(running, BAD).fenced = True
+
+
+async def silent(running: Running) -> None:
+    """It does not answer look-ups, and is ended for that."""
+
+
+@pytest.mark.parametrize("trouble", [unready, fenced, silent])
+async def test_an_agent_in_trouble_costs_its_own_names(
+    start: Starter, trouble: Callable[[Running], Awaitable[None]]
+) -> None:
+    async with start({BAD: "unready 60"}, agent_s=0.3) as running, RawClient(running.path) as client:
+        await client.greeted()
+        await trouble(running)
+        found = await client.answer(PmnsNames(["fake101.value", "fake101.more.one", "pmcd.numagents", "nosuch"]))
+        assert found == PmnsIds((BAD_VALUE, PM_ID_NULL, NUMAGENTS, PM_ID_NULL), 2)
+
+
 async def test_no_slot_is_used_again_before_an_agent_knows_of_its_end(start: Starter) -> None:
     async with start({BAD: "late 0.3"}) as running:
         async with running.client() as client:
             leaving = asyncio.create_task(fetched(client, BAD_VALUE))
-            await until(lambda: not keeper(running, BAD)._stream.idle)  # type: ignore[union-attr]
+            await until(lambda: is_busy(running, BAD))
             leaving.cancel()
         await until(lambda: len(running.daemon.clients) == 0)
         async with running.client():

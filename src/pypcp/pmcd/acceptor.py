@@ -39,6 +39,7 @@ class Acceptor:
         self._coming: set[asyncio.Task[object]] = set()
         self._pauses: dict[socket.socket, asyncio.TimerHandle] = {}
         self._is_crowded = False
+        self._is_paused = False
         for listener in listeners:
             listener.setblocking(False)
             listener.listen(BACKLOG)
@@ -66,6 +67,7 @@ class Acceptor:
                 if error.errno in _NO_ROOM:
                     self._pause(listener, error)
                 return  # nobody waits, or whoever did is gone
+            self._is_paused = False
             self._take(client)
 
     def _take(self, client: socket.socket) -> None:
@@ -94,6 +96,8 @@ class Acceptor:
             log.warning("a client could not be let in: %s", error)
 
     def _pause(self, listener: socket.socket, error: OSError) -> None:
-        log.warning("nobody can be let in for %g s: %s", _PAUSE_S, error.strerror)
+        if not self._is_paused:
+            log.warning("nobody can be let in now: %s; it is tried again every %g s", error.strerror, _PAUSE_S)
+        self._is_paused = True
         self._loop.remove_reader(listener)
         self._pauses[listener] = self._loop.call_later(_PAUSE_S, self._watch, listener)

@@ -8,13 +8,13 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from pypcp.errors import AgentFenced, NoAgent, PcpError, ProtocolError, RequestTimeout, TryAgain
-from pypcp.model.profile import Profile
 from pypcp.pmcd.agent_stream import AgentStream
 from pypcp.pmcd.agent_view import AgentView
 from pypcp.pmcd.conversation import Conversation
+from pypcp.pmcd.late_answers import Asked, LateAnswers
 from pypcp.pmcd.limits import NEVER_S, Limits
 from pypcp.pmcd.statistics import AgentStatistics, Statistics
 from pypcp.pmcd.trace import EventTrace
@@ -28,12 +28,6 @@ log = logging.getLogger(__name__)
 _DELAYS_S: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 _STEADY_S: Final = 60.0
 """An agent that ran this long is started again at once when it ends."""
-
-LATE_S: Final = 30.0
-_LATE_KEPT: Final = 64
-
-_Asked = tuple[tuple[int, ...], Profile, int]
-"""What a fetch asked: metrics, profile, client slot. A late answer is for the same question only."""
 
 
 class Owner(Protocol):
@@ -96,8 +90,8 @@ class AgentKeeper:
         self._talk = talk
         self._not_ready = not_ready
         self._conversation: Conversation | None = None
-        self._asked: dict[_Asked, tuple[asyncio.Future[Fetched], asyncio.Future[bytes]]] = {}
-        self._late: dict[_Asked, tuple[float, Fetched]] = {}
+        self._asked: dict[Asked, tuple[asyncio.Future[Fetched], asyncio.Future[bytes]]] = {}
+        self._late = LateAnswers()
         self._told_to_start = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._keep(), name=f"agent {name}")
 
@@ -121,10 +115,10 @@ class AgentKeeper:
         """Requests and notices that wait for the agent."""
         return 0 if self._stream is None else self._stream.queued
 
-    def seen_by(self, client: Client) -> AgentView:
-        """The agent as ``client`` asks it. Only without a :attr:`refusal`."""
+    def ask(self, client: Client, call: Callable[[AgentView], Awaitable[Any]]) -> Awaitable[Any]:
+        """What ``call`` asks of the agent as ``client`` sees it. Only without a :attr:`refusal`."""
         assert self._conversation is not None
-        return self._conversation.seen_by(client.context)
+        return call(self._conversation.seen_by(client.context))
 
     async def fetch(self, request: FetchRequest, client: Client, *, alone: bool) -> Fetched:
         """The agent's values, or a ``PcpError`` for all of them.
@@ -135,18 +129,18 @@ class AgentKeeper:
         if (refusal := self.refusal) is not None:
             raise refusal()
         asked = (request.pmids, request.profile, client.context)
-        at, late = self._late.pop(asked, (0.0, None))
+        late = self._late.take(asked)
         pending = self._asked[asked][0] if asked in self._asked else self._ask(asked, alone)
-        if late is not None and time.monotonic() - at < LATE_S:
+        if late is not None:
             # An agent that has caught up answers before half of the time is over; else the late answer is the better.
             await asyncio.wait([pending], timeout=self._owner.limits.agent_soft_s / 2)
             if not pending.done() or pending.exception() is not None:
                 return late
         fetched = await asyncio.shield(pending)
-        self._late.pop(asked, None)
+        self._late.take(asked)
         return fetched
 
-    def _ask(self, asked: _Asked, alone: bool) -> asyncio.Future[Fetched]:
+    def _ask(self, asked: Asked, alone: bool) -> asyncio.Future[Fetched]:
         conversation = self._conversation
         assert conversation is not None
         pending: asyncio.Future[Fetched] = asyncio.get_running_loop().create_future()
@@ -158,7 +152,7 @@ class AgentKeeper:
     def _answered(
         self,
         conversation: Conversation,
-        asked: _Asked,
+        asked: Asked,
         pending: asyncio.Future[Fetched],
         reply: asyncio.Future[bytes],
     ) -> None:
@@ -186,13 +180,8 @@ class AgentKeeper:
         if fetched.changes:
             self._owner.announce(fetched.changes)
         if counts:
-            self._keep_answer(asked, fetched)
+            self._late.keep(asked, fetched, len(reply.result()))
         pending.set_result(fetched)
-
-    def _keep_answer(self, asked: _Asked, fetched: Fetched) -> None:
-        while len(self._late) >= _LATE_KEPT:
-            del self._late[next(iter(self._late))]
-        self._late[asked] = time.monotonic(), fetched
 
     # What agents are told of clients
 
@@ -208,8 +197,7 @@ class AgentKeeper:
         return None if self._conversation is None else self._conversation.tell_end(client.context)
 
     def _forget_answers_for(self, slot: int) -> None:
-        for asked in [each for each in self._late if each[2] == slot]:
-            del self._late[asked]
+        self._late.forget(slot)
         for asked in [each for each in self._asked if each[2] == slot]:
             _, reply = self._asked.pop(asked)
             if self._stream is not None:

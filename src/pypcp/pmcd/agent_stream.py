@@ -168,10 +168,8 @@ class AgentStream(asyncio.Protocol):
         for descriptor in self._descriptors:  # before it is closed, and belongs to somebody else
             self._channels.reset(descriptor)
         for transport in self._transports:
-            # What an agent has not read by now is not for it any more; to wait until it does may be for ever.
-            # One that is closing has nothing more to send, and asyncio's pipes cannot bear to be told twice.
-            if not transport.is_closing():
-                getattr(transport, "abort", transport.close)()
+            if not transport.is_closing():  # asyncio's pipes cannot bear to be told twice
+                _abort(transport)
         current, self._current = self._current, None
         if not self._first.done():
             self._first.set_exception(ProtocolError(why))
@@ -235,11 +233,6 @@ class AgentStream(asyncio.Protocol):
         """Nobody wants this reply any more: a request that was not sent yet is not; one under way runs to its end."""
         if self._current is None or self._current.reply is not reply:
             reply.cancel()
-
-    @property
-    def idle(self) -> bool:
-        """Is there nothing under way and nothing in the queue?"""
-        return self._current is None and not self._queue
 
     @property
     def queued(self) -> int:
@@ -389,6 +382,14 @@ def _fail(exchange: Exchange, error: PcpError) -> None:
     _settle(exchange)
     if exchange.reply is not None and not exchange.reply.done():
         exchange.reply.set_exception(error)
+
+
+def _abort(transport: asyncio.BaseTransport) -> None:
+    """What an agent has not read by now is not for it any more; to wait until it does may be for ever."""
+    try:
+        cast(asyncio.WriteTransport, transport).abort()
+    except (AttributeError, NotImplementedError):  # the half of a pair of pipes that is read has nothing to give up
+        transport.close()
 
 
 def _not_connected(request: bytes) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Final, TypeVar
 
-from pypcp.errors import AgentNotReady, PcpError, TryAgain
+from pypcp.errors import PcpError
 from pypcp.pmcd.router import Route
 from pypcp.pmcd.turns import Turns
 from pypcp.pmda.interface import Client
@@ -36,10 +36,7 @@ def ask(route: Route | None, client: Client, absent: type[PcpError], call: Calla
         raise absent()
     if (refusal := route.refusal) is not None:
         raise refusal()
-    try:
-        result = call(route.seen_by(client))
-    except AgentNotReady as error:
-        raise TryAgain(str(error)) from None
+    result = route.ask(client, call)
     if isinstance(result, Awaitable):
         result = yield result
     return result

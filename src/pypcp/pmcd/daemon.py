@@ -7,8 +7,7 @@ import errno
 import logging
 import socket
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from pypcp.pmcd.agent_rows import AgentRow, agent_rows
 from pypcp.pmcd.agents import HELPER_DOMAIN, AgentMaker
 from pypcp.pmcd.client_connection import ClientConnection
 from pypcp.pmcd.clients import ClientTable
-from pypcp.pmcd.config import AgentSpec
+from pypcp.pmcd.config import AgentSpec, Configuration
 from pypcp.pmcd.context_labels import ContextLabels
 from pypcp.pmcd.gate import Gate, rules_of
 from pypcp.pmcd.greeting import CONTAINER_NAME
@@ -42,6 +41,7 @@ from pypcp.pmcd.trace import EventTrace
 from pypcp.pmcd.trace import log as trace_log
 from pypcp.pmcd.turns import Turns
 from pypcp.pmda.interface import AgentInterface, Client
+from pypcp.pmns.tree import Tree
 from pypcp.wire.handshake import Error
 from pypcp.wire.pdu import Feature, StateChange
 from pypcp.wire.versions import IpcTable
@@ -63,23 +63,6 @@ def _peer_of(sock: socket.socket) -> tuple[str, int]:
     except OSError as error:  # it is gone already
         raise OsError(-(error.errno or errno.ENOTCONN), f"a client that is gone: {error}") from error
     return address, port
-
-
-@contextmanager
-def _the_authors_trouble(name: str) -> Iterator[None]:
-    """Whatever an agent's own code does wrong when it begins or ends is said, and is nobody else's."""
-    try:
-        yield
-    except Exception:
-        log.exception("%s: the agent's code failed", name)
-
-
-def _begin(routes: Iterable[Route]) -> None:
-    """Let the agents in this process begin what they do in the background."""
-    for route in routes:
-        if isinstance(route, LocalRoute):
-            with _the_authors_trouble(route.name):
-                route.agent.start()
 
 
 class Daemon:
@@ -125,7 +108,7 @@ class Daemon:
         self.unread = Unread(self.limits.unread_bytes)
         self.profiles = ProfileRoom(self.limits.profile_instances)
         self.turns = Turns()
-        self.long_work = asyncio.Lock()
+        self._reloading = asyncio.Lock()
         self._configuration = self.sources.read_configuration()
         restricted = self.sources.configuration is None
         self.gate = Gate(
@@ -135,7 +118,7 @@ class Daemon:
         )
         self._static = self.sources.read_names()
         here = (self_agent(self), *agents)
-        self._own: dict[str, Route] = {each.name: LocalRoute(each, self.announce) for each in here}
+        self._own = {each.name: LocalRoute(each, self.announce) for each in here}
         self._maker = AgentMaker(self, self._own, state, directory, helper)
         self.configured: dict[AgentSpec, Route] = {}
         self._route()
@@ -178,7 +161,9 @@ class Daemon:
 
     async def _start(self, specs: Sequence[AgentSpec]) -> dict[AgentSpec, Route]:
         started = dict(self._maker.routes(specs))
-        _begin(started.values())
+        for route in self._not_own(started.values()):
+            if isinstance(route, LocalRoute):
+                route.start()
         keepers = [route for route in started.values() if isinstance(route, AgentKeeper)]
         if keepers:
             await asyncio.wait([keeper.settled for keeper in keepers])
@@ -193,11 +178,12 @@ class Daemon:
         await self._end([route for route in routes if route.domain == HELPER_DOMAIN])
 
     async def _end(self, routes: Iterable[Route]) -> None:
-        await asyncio.gather(*[route.stop() for route in routes if isinstance(route, AgentKeeper)])
-        for route in routes:
-            if isinstance(route, LocalRoute):
-                with _the_authors_trouble(route.name):
-                    route.agent.stop()
+        await asyncio.gather(*[route.stop() for route in self._not_own(routes)])
+
+    def _not_own(self, routes: Iterable[Route]) -> list[Route]:
+        """Without those of our own agents, which live as long as we do, whatever the configuration says of them."""
+        own = self._own.values()
+        return [route for route in routes if route not in own]
 
     def check_sources(self) -> None:
         """Reload if a file changed; looked at when clients come, and not more often than every second."""
@@ -219,13 +205,15 @@ class Daemon:
     async def reload(self) -> None:
         """Read the files again, as after SIGHUP. Agents that stay as they are and all clients notice nothing.
 
-        A file that is not to be used changes nothing. See: pmcd(1)
+        A file that is not to be used changes nothing. One reload begins when the one before is over. See: pmcd(1)
         """
+        async with self._reloading:
+            await self._reload()
+
+    async def _reload(self) -> None:
         self.statistics.sighups += 1
         try:
-            configuration = self.sources.read_configuration()
-            rules = rules_of(configuration.statements)
-            static = self.sources.read_names()
+            configuration, rules, static = await asyncio.to_thread(self._read_sources)
             merged_names(static, [route.agent for route in self._own.values() if isinstance(route, LocalRoute)])
         except (PcpError, ConfigurationError, OSError) as error:
             log.error("nothing is changed: %s", error)
@@ -236,6 +224,11 @@ class Daemon:
             self.announce(StateChange.LABEL_CHANGE)
         await self.start_agents()
         self.reloaded()
+
+    def _read_sources(self) -> tuple[Configuration, AccessRules, Tree]:
+        """In a thread: files may be far away, and so may those who know hosts and accounts by their names."""
+        configuration = self.sources.read_configuration()
+        return configuration, rules_of(configuration.statements), self.sources.read_names()
 
     def _change_gate(self, rules: AccessRules) -> None:
         self._forget_plans()  # and with them that clients may have what they are for
@@ -332,14 +325,23 @@ class Daemon:
         self.gate.leave(connection.entered)
         self.unread.release(connection)
         self.channels.reset(connection.fd)
-        told = [route.end_context(client) for route in self.router.routes.values()]
-        self.clients.leave(client, [future for future in told if future is not None])
+        untold: list[asyncio.Future[None]] = []
+        try:
+            for route in self.router.routes.values():
+                if (told := route.end_context(client)) is not None:
+                    untold.append(told)
+        finally:
+            self.clients.leave(client, untold)
         log.debug("- %s was client %d", connection.peer, client.context)
         self.trace.connection(f"End client: [{client.context}] {connection.peer}")
 
+    def client_rows(self) -> list[ClientRow]:
+        """The clients as the log tells of them."""
+        return [ClientRow(each.fd, each.peer, each.channel.version, each.entered.denied) for each in self.clients]
+
     def log_clients(self) -> None:
         """Write a table of the clients to the log."""
-        rows = [ClientRow(each.fd, each.peer, each.channel.version, each.entered.denied) for each in self.clients]
+        rows = self.client_rows()
         block(trace_log, "clients", connected(time.time(), rows), clients=[asdict(row) for row in rows])
 
     def moment(self) -> object:
@@ -376,20 +378,23 @@ class Daemon:
         """Serve clients on listening ``sockets`` until ``stop`` is set; ``ready`` is called when they can come."""
         loop = asyncio.get_running_loop()
         acceptor: Acceptor | None = None
-        reloading = loop.create_task(self._reload_when_told())
+        reloading: asyncio.Task[None] | None = None
         try:
-            _begin(self._own.values())
+            for route in self._own.values():
+                route.start()
             await self.start_agents()
+            reloading = loop.create_task(self._reload_when_told())
             acceptor = Acceptor(sockets, lambda: ClientConnection(self))
             self.listening = sockets
             self.running = True
             ready()
             await stop.wait()
         finally:
-            reloading.cancel()
+            if reloading is not None:
+                reloading.cancel()
             if acceptor is not None:
                 acceptor.close()
             for connection in self.clients:
                 connection.drop("the daemon stops")
             await self.stop_agents()
-            await self._end(self._own.values())
+            await asyncio.gather(*[route.stop() for route in self._own.values()])

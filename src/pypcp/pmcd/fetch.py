@@ -9,6 +9,7 @@ from typing import Final, cast
 from pypcp.errors import PcpError, TryAgain
 from pypcp.pmcd.agent_keeper import AgentKeeper
 from pypcp.pmcd.plan import Leg, PlanView
+from pypcp.pmcd.router import failed
 from pypcp.pmda.interface import Client
 from pypcp.pmda.segments import Fetched
 
@@ -33,7 +34,7 @@ async def _ask(leg: Leg, client: Client, *, alone: bool) -> Fetched:
     try:
         return await cast(AgentKeeper, leg.route).fetch(leg.request, client, alone=alone)
     except PcpError as error:
-        return leg.failed(error.code)
+        return failed(leg.request, error.code)
 
 
 async def _ask_all(legs: list[Leg], client: Client, soft_s: float) -> dict[int, Fetched]:
@@ -47,5 +48,5 @@ async def _ask_all(legs: list[Leg], client: Client, soft_s: float) -> dict[int, 
     for task in late:
         leg = tasks[task]
         cast(AgentKeeper, leg.route).statistics.late += 1
-        gathered[leg.route.domain] = leg.failed(TryAgain.code)
+        gathered[leg.route.domain] = failed(leg.request, TryAgain.code)
     return gathered

@@ -105,15 +105,14 @@ class Greeting:
         step: Callable[[bytes], bytes | None] = exchange.start
         while True:
             response = (await self._hear()).value
-            async with security.hashing:
-                challenge = await asyncio.to_thread(step, response)
+            challenge = await security.hashed(step, response)
             if challenge is None:
                 break
             self._say(Attribute(AttributeKey.SASL, challenge))
             step = exchange.step
         self._session.authenticated()
         self._client.username = exchange.username
-        self._client.uid, self._client.gid = identify(exchange.username or "")
+        self._client.uid, self._client.gid = await asyncio.to_thread(identify, exchange.username or "")
         log.debug("client %d has proved to be %s", self._client.context, exchange.username)
 
     async def _take_container(self) -> None:

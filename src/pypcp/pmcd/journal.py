@@ -29,10 +29,7 @@ def opened(daemon: Daemon, listeners: Listeners) -> None:
 
 def reloaded(daemon: Daemon) -> None:
     """The daemon has read its files again."""
-    clients = [
-        logfile.ClientRow(0, connection.peer, connection.channel.version, connection.entered.denied)
-        for connection in daemon.clients
-    ]
+    clients = daemon.client_rows()
     logfile.block(log, "restarted", logfile.restarted(time.time(), clients), clients=len(clients))
     _tables(daemon)
 

@@ -29,7 +29,11 @@ _REAPED_WITHIN_S: Final = 2.0
 
 
 class AgentProcess:
-    """A started agent. ``ended`` is resolved with its wait status (as ``subprocess`` tells it) when it has exited."""
+    """A started agent; ``ended`` is resolved when it has exited.
+
+    Its number is that of its group, and others can have it as soon as it is waited for: so that is not done before the
+    group has been killed, however long ago the agent, which may have put itself into the background, has exited.
+    """
 
     def __init__(self, command: Sequence[str], *, stdin: int, stdout: int, directory: Path | None) -> None:
         try:
@@ -53,18 +57,16 @@ class AgentProcess:
             self._process.wait()
             raise OsError(-(error.errno or errno.EIO), f"cannot watch {command[0]}: {error}") from error
         loop = asyncio.get_running_loop()
-        self.ended: asyncio.Future[int] = loop.create_future()
-        loop.add_reader(self._pidfd, self._reap)
+        self.ended: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(self._pidfd, self._exited)
 
-    def _reap(self) -> None:
+    def _exited(self) -> None:
         asyncio.get_running_loop().remove_reader(self._pidfd)
         os.close(self._pidfd)
-        status = self._process.wait()
-        if not self.ended.done():
-            self.ended.set_result(status)
+        self.ended.set_result(None)
 
     async def end(self, *, hangs: bool) -> int:
-        """See to it that the agent and its process group are gone; its wait status.
+        """See to it that the agent and its process group are gone; its wait status, as ``subprocess`` tells it. Once.
 
         A closed stream is what an agent ends by; one that ``hangs``, or does not end soon after, is killed.
         """
@@ -75,7 +77,8 @@ class AgentProcess:
             os.killpg(self.pid, signal.SIGKILL)
         await asyncio.wait([self.ended], timeout=_REAPED_WITHIN_S)
         if self.ended.done():
-            return self.ended.result()
+            return self._process.wait()
+        self.ended.add_done_callback(lambda _: self._process.wait())
         log.warning("process %d cannot be ended now; it is reaped when the kernel lets go of it", self.pid)
         return 0
 

@@ -41,15 +41,14 @@ def not_started(why: str, log: Path | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AgentRow:
-    """One agent. ``pid``, ``fds``: None for one in this process. ``protocol`` as :func:`dso`, :func:`pipe` and
-    :func:`socket` give it.
+    """One agent. ``pid``: None for one in this process. ``protocol`` as :func:`dso`, :func:`pipe` and :func:`socket`
+    give it.
     """
 
     label: str
     domain: int
     protocol: str
     pid: int | None = None
-    fds: tuple[int, int] | None = None
     version: int = 2
 
 
@@ -83,10 +82,7 @@ def agent_table(agents: Iterable[AgentRow]) -> str:
     ]
     for agent in agents:
         pid = "" if agent.pid is None else agent.pid
-        fds = ("", "") if agent.fds is None else agent.fds
-        lines.append(
-            f"{agent.label:12} {agent.domain:3} {pid:>5} {fds[0]:>3} {fds[1]:>3} {agent.version:3} {agent.protocol}"
-        )
+        lines.append(f"{agent.label:12} {agent.domain:3} {pid:>5} {'':7} {agent.version:3} {agent.protocol}")
     return "\n".join(lines)
 
 
@@ -166,7 +162,6 @@ class PortRow:
     family: str
     address: str
     port: int | None = None
-    ok: bool = True
 
 
 def port_table(ports: Iterable[PortRow]) -> str:
@@ -174,7 +169,7 @@ def port_table(ports: Iterable[PortRow]) -> str:
     lines = ["pmcd request port(s):", "  sts fd   port  family address", "  === ==== ===== ====== ======="]
     for row in ports:
         port = "" if row.port is None else row.port
-        lines.append(f"  {'ok' if row.ok else 'err':3} {row.fd:4} {port:>5} {row.family:6} {row.address}")
+        lines.append(f"  ok  {row.fd:4} {port:>5} {row.family:6} {row.address}")
     return "\n".join(lines)
 
 
@@ -209,11 +204,6 @@ def _client_table(clients: Iterable[ClientRow]) -> list[str]:
         denied = "".join(f"{operation.name} " for operation in _OPERATIONS if operation & client.denied).lower()
         lines.append(f"    {client.fd:3}  {client.peer:40}  {client.version:7}  {denied}")
     return [*lines, ""]
-
-
-def cleanup(label: str, domain: int, why: str) -> str:
-    """An agent's end; ``why``: ``protocol failure for fd=N, exit(1)``, ``terminated, signal(15)``, ``unconfigured``."""
-    return f'Cleanup "{label}" agent (dom {domain}): {why}'
 
 
 # The log itself.

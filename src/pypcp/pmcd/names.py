@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import methodcaller
 
-from pypcp.errors import NoAgent, NotLeaf, PcpError, ProtocolError, TooFew, UnknownName, UnknownPmid
+from pypcp.errors import NoAgent, PcpError, ProtocolError, TooFew, UnknownName, UnknownPmid
 from pypcp.model.ids import PM_ID_NULL, Pmid, is_dynamic_root
 from pypcp.pmcd.asking import SLICE, Asking, ask
 from pypcp.pmcd.router import Route, Router
@@ -27,7 +27,10 @@ def _lookup(router: Router, client: Client, name: str) -> Asking[Pmid]:
 
 
 def lookup_names(router: Router, client: Client, pdu: PmnsNames) -> Asking[Pdu]:
-    """PMNS_NAMES -> PMNS_IDS. A single name fails with its error; of several, those not found are null."""
+    """PMNS_NAMES -> PMNS_IDS. A single name fails with its error; of several, those not found are null.
+
+    Null are also those whose agent cannot say: one agent's trouble is not that of other names.
+    """
     names = pdu.names
     if pdu.error or names == [""]:
         raise ProtocolError("no look-up of names")
@@ -41,7 +44,7 @@ def lookup_names(router: Router, client: Client, pdu: PmnsNames) -> Asking[Pdu]:
             yield None
         try:
             pmids.append((yield from _lookup(router, client, name)))
-        except (UnknownName, NotLeaf, NoAgent):
+        except PcpError:
             pmids.append(PM_ID_NULL)
     return PmnsIds(pmids, sum([pmid != PM_ID_NULL for pmid in pmids]))
 

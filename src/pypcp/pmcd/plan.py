@@ -21,7 +21,7 @@ from pypcp.pmcd.router import LocalRoute, Route, Router
 from pypcp.pmcd.turns import Turns
 from pypcp.pmda.interface import Client, FetchRequest
 from pypcp.pmda.reply import ReplyLayout
-from pypcp.pmda.segments import EmptySegment, Fetched
+from pypcp.pmda.segments import Fetched
 from pypcp.wire.pdu import PduType
 
 _BYTES_PER_METRIC: Final = 1500
@@ -31,9 +31,9 @@ _BYTES_PER_REPLY_BYTE: Final = 3
 """What a view keeps of its last reply: the parts, what agents here made them from, the whole for others who ask."""
 
 SLICE: Final = 128
+"""Metrics of an agent here that are answered in one go."""
 BRIEF_S: Final = 0.002
 """What takes no longer may be done in one go: a client's turn is as long."""
-"""Metrics of an agent here that are answered in one go."""
 
 _NOTHING_GATHERED: Final[Mapping[int, Fetched]] = {}
 
@@ -45,10 +45,6 @@ class Leg:
     route: Route
     request: FetchRequest
     places: list[int]
-
-    def failed(self, code: int) -> Fetched:
-        """The same error for each of the metrics."""
-        return Fetched([EmptySegment(pmid, code) for pmid in self.request.pmids])
 
 
 @dataclass(slots=True, eq=False)
@@ -182,8 +178,7 @@ class FetchPlan:
 class PlanCache:
     """The plans of a router, the least recently used dropped when they take too much memory.
 
-    Who keeps a view keeps it by a weak reference, or a client could
-    hold more memory than there is.
+    Who keeps a view keeps it by a weak reference, or a client could hold more memory than there is.
     """
 
     def __init__(self, router: Router, max_reply: int, limit_bytes: int) -> None:

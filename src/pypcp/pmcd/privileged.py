@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from io import FileIO
 from pathlib import Path
 
 from pypcp.errors import PcpError
@@ -53,10 +54,17 @@ class Helper:
         process = await self._start(label, command, AgentIpc.PIPE)
         if process is None:
             return None
+        agent = HelpedAgent(self._client, process.pid)
         loop = asyncio.get_running_loop()
-        await loop.connect_read_pipe(lambda: stream, os.fdopen(process.stdout, "rb", 0))
-        await loop.connect_write_pipe(lambda: stream, os.fdopen(process.stdin, "wb", 0))
-        return HelpedAgent(self._client, process.pid)
+        reading, writing = os.fdopen(process.stdout, "rb", 0), os.fdopen(process.stdin, "wb", 0)
+        try:
+            await _joined(loop.connect_read_pipe(lambda: stream, reading), reading)
+            await _joined(loop.connect_write_pipe(lambda: stream, writing), writing)
+        except BaseException:
+            writing.close()
+            await agent.end(hangs=True)
+            raise
+        return agent
 
     async def start_listening(self, label: str, command: Sequence[str]) -> HelpedAgent | None:
         """Start an agent that listens on a socket."""
@@ -76,3 +84,13 @@ class Helper:
     def close(self) -> None:
         """Let go of the helper."""
         self._client.shutdown()
+
+
+async def _joined(connecting: Awaitable[object], pipe: FileIO) -> None:
+    """Wait until a pipe is a stream's, to be closed with it; one that does not come to that is closed here."""
+    try:
+        await connecting
+    except BaseException:
+        with contextlib.suppress(OSError):  # uvloop has closed it, by its number
+            pipe.close()
+        raise

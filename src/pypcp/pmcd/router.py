@@ -7,14 +7,19 @@ with it. Routes to agents that stay are carried over.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from pypcp.errors import AgentFenced, AgentNotReady, PcpError, TryAgain
-from pypcp.model.ids import PM_ID_NULL, Pmid, dynamic_root
-from pypcp.pmda.interface import AgentInterface, Client, FetchRequest
+from pypcp.errors import AgentFenced, AgentNotReady, NoAgent, PcpError, TryAgain
+from pypcp.model.ids import PM_ID_NULL, dynamic_root
+from pypcp.pmda.interface import AgentInterface, Client, FetchRequest, refusal_of
 from pypcp.pmda.segments import EmptySegment, Fetched
 from pypcp.pmns.tree import Tree
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Route(Protocol):
@@ -32,8 +37,12 @@ class Route(Protocol):
         """Why the agent is not to be asked now, None when it may be."""
         ...
 
-    def seen_by(self, client: Client) -> Any:
-        """What answers the questions of :class:`pypcp.pmda.interface.AgentInterface`, at once or to be awaited."""
+    def ask(self, client: Client, call: Callable[[Any], Any]) -> Any:
+        """What ``call`` gives, at once or to be awaited, of the agent as ``client`` sees it; or a ``PcpError``.
+
+        What it is called with answers the questions of :class:`pypcp.pmda.interface.AgentInterface`. Only without a
+        :attr:`refusal`.
+        """
         ...
 
     def attributes_changed(self, client: Client) -> None:
@@ -44,9 +53,16 @@ class Route(Protocol):
         """A client has gone; None when the agent knows, else a future for when it does."""
         ...
 
+    async def stop(self) -> None:
+        """End the agent, for good."""
+        ...
+
 
 class LocalRoute:
-    """The way to an agent in this process, which answers at once. ``announce`` takes its notices of change."""
+    """The way to an agent in this process, which answers at once. ``announce`` takes its notices of change.
+
+    And the way out for whatever its author's code raises: who asked is refused, nobody else is harmed.
+    """
 
     def __init__(self, agent: AgentInterface, announce: Callable[[int], None] = lambda changes: None) -> None:
         self.agent = agent
@@ -54,35 +70,62 @@ class LocalRoute:
         self.domain = agent.domain
         self.name = agent.name
         self.fenced = False
+        self._end: type[PcpError] | None = None
 
     @property
     def refusal(self) -> type[PcpError] | None:
-        return AgentFenced if self.fenced else None
+        return AgentFenced if self.fenced else self._end
 
-    def seen_by(self, client: Client) -> AgentInterface:
-        return self.agent
+    def ask(self, client: Client, call: Callable[[AgentInterface], T]) -> T:
+        try:
+            return call(self.agent)
+        except Exception as error:
+            raise self._refused(error) from error
 
     def fetch(self, request: FetchRequest, client: Client) -> Fetched:
         """The agent's answer, or the route's refusal for each of the metrics."""
         refusal = self.refusal
-        if refusal is None:
-            try:
-                fetched = self.agent.fetch(request, client)
-            except AgentNotReady:
-                refusal = TryAgain
-            except PcpError as error:
-                refusal = type(error)
-            else:
-                if fetched.changes:
-                    self._announce(fetched.changes)
-                return fetched
-        return Fetched([EmptySegment(pmid, refusal.code) for pmid in request.pmids])
+        if refusal is not None:
+            return failed(request, refusal.code)
+        try:
+            fetched = self.agent.fetch(request, client)
+        except Exception as error:  # noqa: BLE001 - the author's code
+            return failed(request, self._refused(error).code)
+        if fetched.changes:
+            self._announce(fetched.changes)
+        return fetched
+
+    def _refused(self, error: Exception) -> PcpError:
+        return TryAgain(str(error)) if isinstance(error, AgentNotReady) else refusal_of(error, self.name)
 
     def attributes_changed(self, client: Client) -> None:
-        self.agent.attributes_changed(client)
+        if self._end is None:
+            self._tell(self.agent.attributes_changed, client)
 
     def end_context(self, client: Client) -> None:
-        self.agent.end_context(client)
+        if self._end is None:
+            self._tell(self.agent.end_context, client)
+
+    def start(self) -> None:
+        """Let the agent begin what it does in the background."""
+        self._tell(self.agent.start)
+
+    async def stop(self) -> None:
+        """Ask the agent nothing more, and have it end what it does in the background, which may take seconds."""
+        self._end = NoAgent
+        await asyncio.to_thread(self._tell, self.agent.stop)
+
+    def _tell(self, notice: Callable[..., None], *arguments: Client) -> None:
+        """What has no answer cannot be refused: the log alone hears of it."""
+        try:
+            notice(*arguments)
+        except Exception:
+            log.exception("%s: the agent's code failed", self.name)
+
+
+def failed(request: FetchRequest, code: int) -> Fetched:
+    """The same error for each of the metrics."""
+    return Fetched([EmptySegment(pmid, code) for pmid in request.pmids])
 
 
 class Router:
@@ -101,7 +144,8 @@ def merged_names(static: Tree, agents: Iterable[AgentInterface]) -> Tree:
     """A name space with the names of ``static``, and those of agents whose names it does not have.
 
     With no file at all every name comes from the agents; with stock's file the daemon's own agent still has its names.
-    Of a subtree that an agent changes as it runs only the root is taken: the agent is asked for what is below it.
+    Of a subtree that an agent changes as it runs, or that ``static`` leaves to one, only the root is taken: the agent
+    is asked for what is below it.
     """
     names = Tree()
     known: set[str] = set()
@@ -112,9 +156,9 @@ def merged_names(static: Tree, agents: Iterable[AgentInterface]) -> Tree:
         for root in agent.dynamic_roots:
             if root not in known:
                 names.insert(root, dynamic_root(agent.domain))
-        for name in agent.traverse(""):
-            if name not in known and not _below(name, agent.dynamic_roots):
-                names.insert(name, Pmid(agent.lookup_name(name)))
+        for name, pmid in agent.names.traverse(""):
+            if name not in known and not _below(name, agent.dynamic_roots) and names.find_root(name) is None:
+                names.insert(name, pmid)
     return names
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import pwd
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from pypcp.errors import BadArgument
 from pypcp.ipc.tls import TlsSettings, server_context
 from pypcp.pmcd.accounts import AccountsFile
 from pypcp.wire.pdu import Feature
+
+T = TypeVar("T")
 
 _HASHING_AT_ONCE = 2
 """Checking a password costs milliseconds by design; strangers who try many wait for each other, and for nobody else."""
@@ -29,7 +33,7 @@ class Security:
     strict_tls: ssl.SSLContext | None = None
     accounts: AccountsFile = field(default_factory=lambda: AccountsFile(None))
     credentials_required: bool = False
-    hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_HASHING_AT_ONCE))
+    _hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_HASHING_AT_ONCE))
 
     @classmethod
     def load(
@@ -51,6 +55,16 @@ class Security:
         """The context for a client of this host, or of another one; None where there is no TLS."""
         return self.tls if local or self.strict_tls is None else self.strict_tls
 
+    async def hashed(self, step: Callable[[bytes], T], response: bytes) -> T:
+        """What a step of a login gives, taken in a thread, when it is its turn.
+
+        Who goes away gives up his turn while he waits for it, but no thread: that one counts until it has done.
+        """
+        await self._hashing.acquire()
+        working = asyncio.get_running_loop().run_in_executor(None, step, response)
+        working.add_done_callback(lambda _: self._hashing.release())
+        return await asyncio.shield(working)
+
     @property
     def features(self) -> Feature:
         """What of this a challenge tells; nothing that is not there."""
@@ -65,7 +79,10 @@ class Security:
 
 
 def identify(username: str) -> tuple[int | None, int | None]:
-    """The user and group id of an account of this host; None for a user that SASL alone knows."""
+    """The user and group id of an account of this host; None for a user that SASL alone knows.
+
+    May take as long as whoever knows the accounts: a directory service may have to be asked.
+    """
     try:
         account = pwd.getpwnam(username)
     except (KeyError, ValueError):

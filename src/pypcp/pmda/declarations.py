@@ -61,6 +61,7 @@ class Declarations:
         self.help = help_
         self.client_attributes = client_attributes
         self.readiness = Readiness()
+        self.has_quit = False
         self.registry = Registry(self.domain)
         self._names = Names(self.registry)
         self._labels = Labels(labels, notes)
@@ -298,6 +299,10 @@ class Declarations:
     def not_ready(self) -> AbstractContextManager[None]:
         """Within this block the agent is not to be asked; clients are told to try again. See: pmdaSendError(3)"""
         return self.readiness.not_ready()
+
+    def quit(self) -> None:
+        """Where the agent is a process: end it, once the request that is being answered is. A daemon keeps its own."""
+        self.has_quit = True
 
     def names_changed(self) -> None:
         """Tell clients, with the next values they fetch, that names have come or gone."""

@@ -12,10 +12,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
-from pypcp.errors import InternalError, NotConnected, PcpError, ProtocolError, UnknownInstance
+from pypcp.errors import NotConnected, ProtocolError, UnknownInstance
 from pypcp.model.labels import LabelType
 from pypcp.model.profile import EVERYTHING, Profile
-from pypcp.pmda.interface import AgentInterface, Client, FetchRequest
+from pypcp.pmda.interface import AgentInterface, Client, FetchRequest, refusal_of
 from pypcp.pmda.reply import NSEC_PER_SEC, ReplyLayout
 from pypcp.wire.attribute import Attribute, AttributeKey
 from pypcp.wire.buffer import ANY_SIZE_LIMIT, HEADER_SIZE
@@ -76,11 +76,8 @@ class Dispatcher:
             if type_ == _FETCH:
                 return self._fetch(frame)
             return self._other(type_, frame)
-        except PcpError as error:
-            code = error.code
-        except Exception as error:  # one bad answer of the author's code must not end the agent
-            log.exception("%s could not be answered: %s", _name_of(type_), error)
-            code = InternalError.code
+        except Exception as error:  # noqa: BLE001 - one bad answer of the author's code must not end the agent
+            code = refusal_of(error, _name_of(type_)).code
         if type_ in _UNANSWERED:
             log.warning("%s from the daemon: error %d", _name_of(type_), code)
             return b""

@@ -7,17 +7,22 @@ snapshot, or is an agent process of its own.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from pypcp.errors import InternalError, PcpError
 from pypcp.model.desc import Desc
 from pypcp.model.ids import Pmid
 from pypcp.model.labels import LabelSet, LabelType
 from pypcp.model.profile import EVERYTHING, Profile
 from pypcp.model.values import ValueSet
 from pypcp.pmda.segments import Fetched
+from pypcp.pmns.tree import Tree
 from pypcp.wire.text import TextKind
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -57,6 +62,11 @@ class AgentInterface(Protocol):
 
     name: str
     domain: int
+
+    @property
+    def names(self) -> Tree:
+        """The names that are declared, whether or not the agent can be asked now."""
+        ...
 
     @property
     def dynamic_roots(self) -> Sequence[str]:
@@ -126,3 +136,14 @@ class AgentInterface(Protocol):
     def end_context(self, client: Client) -> None:
         """The client has gone. See: pmdaSetEndContextCallBack(3)."""
         ...
+
+
+def refusal_of(error: Exception, what: str) -> PcpError:
+    """What an exception that an agent raised says to whoever asked: its own code, if it is an answer.
+
+    Anything else is a mistake in the author's code: ``InternalError``, and the log tells where in ``what``.
+    """
+    if isinstance(error, PcpError):
+        return error
+    log.error("%s: the agent's code failed: %s", what, error, exc_info=error)
+    return InternalError(str(error))

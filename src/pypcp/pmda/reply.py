@@ -8,11 +8,12 @@ from typing import Final
 
 from pypcp.errors import NoAgent, TooBig
 from pypcp.pmda.segments import EmptySegment, Fetched, Segment
+from pypcp.wire.buffer import seconds_word
 from pypcp.wire.pdu import PduType
 
 _HEAD: Final = struct.Struct(">iii")
 _HIGHRES: Final = struct.Struct(">12siqq")
-_CLASSIC: Final = struct.Struct(">12siii")
+_CLASSIC: Final = struct.Struct(">12sIii")
 
 NSEC_PER_SEC: Final = 1_000_000_000
 
@@ -55,7 +56,7 @@ class ReplyLayout:
             seconds, nanoseconds = divmod(time_ns, NSEC_PER_SEC)
             return _HIGHRES.pack(self._head, self._count, seconds, nanoseconds)
         seconds, microseconds = divmod(time_ns // 1000, 1_000_000)
-        return _CLASSIC.pack(self._head, seconds, microseconds, self._count)
+        return _CLASSIC.pack(self._head, seconds_word(seconds), microseconds, self._count)
 
     def lay_out(self, fetched: Sequence[Fetched]) -> Iterator[None]:
         """What :meth:`render` does first where it must, in steps: between two of them something else may be done.
@@ -63,6 +64,8 @@ class ReplyLayout:
         ``TooBig``. Nobody else may use this layout meanwhile.
         """
         self._parts = []
+        # A layout that is replaced between two steps is another one than what was laid out.
+        layouts = [each.layout for each in fetched]
         segments = self._in_place(fetched)
         yield
         prologue = _HIGHRES.size if self._highres else _CLASSIC.size
@@ -78,7 +81,7 @@ class ReplyLayout:
         yield
         arrangement.add_blocks()
         self._parts, self._fills = arrangement.parts, arrangement.fills
-        self._layouts = [each.layout for each in fetched]
+        self._layouts = layouts
 
     def _in_place(self, fetched: Sequence[Fetched]) -> list[Segment]:
         found: list[Segment | None] = [None] * self._count

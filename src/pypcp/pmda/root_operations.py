@@ -9,7 +9,7 @@ import sys
 from collections.abc import Generator
 from typing import NamedTuple, TypeVar
 
-from pypcp.errors import ChannelClosed, PcpError, RemoteProtocolError, RequestTimeout, from_code
+from pypcp.errors import BadArgument, ChannelClosed, PcpError, RemoteProtocolError, RequestTimeout, from_code
 from pypcp.wire.root import (
     MAX_MESSAGE,
     AgentIpc,
@@ -24,6 +24,7 @@ from pypcp.wire.root import (
     StopReply,
     StopRequest,
     decode,
+    encode,
 )
 
 _ESRCH = 3
@@ -176,8 +177,16 @@ def _close_all(descriptors: list[int]) -> None:
         os.close(fd)
 
 
+def request(operation: Operation[T]) -> bytes:
+    """What the operation asks, once. ``BadArgument``: a name or a command line that no request has room for."""
+    try:
+        return encode(next(operation))
+    except ValueError as error:
+        raise BadArgument(str(error)) from None
+
+
 def finish(operation: Operation[T], answer: Answer) -> T:
-    """The operation's result; each asks once."""
+    """The operation's result."""
     try:
         operation.send(answer)
     except StopIteration as result:

@@ -28,11 +28,12 @@ from pypcp.pmda.root_operations import (
     host_name,
     is_idle,
     process_id,
+    request,
     start,
     terminate,
     wait,
 )
-from pypcp.wire.root import AgentIpc, Info, encode
+from pypcp.wire.root import AgentIpc, Info
 
 TIMEOUT_S = 5.0
 T = TypeVar("T")
@@ -129,7 +130,7 @@ class RootClient:
     def _exchange(self, operation: Operation[T]) -> T:
         assert self._channel is not None
         try:
-            self._channel.sendall(encode(next(operation)))
+            self._channel.sendall(request(operation))
             answer = self._receive(self._channel)
         except OSError as error:
             self.shutdown()
@@ -230,7 +231,7 @@ class AsyncRootClient:
     async def _exchange(self, operation: Operation[T]) -> T:
         assert self._channel is not None
         try:
-            await self._limited(asyncio.get_running_loop().sock_sendall(self._channel, encode(next(operation))))
+            await self._limited(asyncio.get_running_loop().sock_sendall(self._channel, request(operation)))
             answer = await self._limited(self._receive(self._channel))
         except OSError as error:
             self.shutdown()

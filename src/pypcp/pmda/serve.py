@@ -62,10 +62,10 @@ class _Conversation:
             raise ProtocolError(f"the daemon began with {decode(first)}, and not with its credentials")
 
     def answer_all(self) -> None:
-        """Answer until the daemon ends the conversation; ``PcpError`` when its stream makes no sense."""
+        """Answer until the daemon or the agent ends it; ``PcpError`` when the daemon's stream makes no sense."""
         dispatcher = Dispatcher(self._agent)
         answer, waiting, write = dispatcher.answer, self._waiting, self._write
-        while waiting or self._read():
+        while not self._agent.has_quit and (waiting or self._read()):
             for frame in waiting:
                 with self._lock:
                     reply = answer(frame)
@@ -96,7 +96,7 @@ class _Conversation:
 
 
 def serve(agent: Agent, wires: Wires, *, starts_not_ready: bool = False) -> None:
-    """Be an agent until the daemon closes the wires, then close them too.
+    """Be an agent until the daemon closes the wires or the agent quits, then close them too.
 
     ``starts_not_ready``: its line in ``pmcd.conf`` says ``notready``, so the daemon waits for the word. ``PcpError``:
     what came was no conversation; ``OSError``: the wires broke.

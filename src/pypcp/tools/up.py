@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from operator import methodcaller
 from pathlib import Path
 from typing import Final
 
@@ -72,7 +73,8 @@ def banner(daemon: Daemon, listeners: Listeners) -> str:
     """What runs, where, what is reduced, and what to try next."""
     socket_path = daemon.options.socket
     here = f"localhost:{listeners.ports[0]}" if listeners.ports else f"unix:{socket_path}"
-    counts = {route.name: len(route.seen_by(Client()).traverse("")) for route in daemon.router.routes.values()}
+    traverse = methodcaller("traverse", "")
+    counts = {route.name: len(route.ask(Client(), traverse)) for route in daemon.router.routes.values()}
     lines = [
         f"pypcp {__version__}: collecting as {_user()}, process {os.getpid()}",
         f"  listening on  {', '.join(_where(daemon, listeners))}",

@@ -33,6 +33,11 @@ def to_bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
+def seconds_word(seconds: int) -> int:
+    """Seconds since 1970 as the older PDUs have them, in one word: from 2038 on the rest is cut off, as in stock."""
+    return seconds & 0xFFFFFFFF
+
+
 def pad4(size: int) -> int:
     """``size`` rounded up to whole words."""
     return size + 3 & ~3

@@ -23,7 +23,7 @@ from typing import Final
 from pypcp.errors import RemoteProtocolError
 from pypcp.model.events import EventArray, EventFlags, EventParameter, EventRecord
 from pypcp.model.values import ValueType
-from pypcp.wire.buffer import Reader, to_bytes, to_text
+from pypcp.wire.buffer import Reader, seconds_word, to_bytes, to_text
 
 NUMBERS: Final[dict[int, struct.Struct]] = {
     ValueType.I32: struct.Struct(">i"),
@@ -41,7 +41,7 @@ SIZE_LIMIT: Final = 1 << 24
 
 _MAX_NSEC: Final = 10**9
 _COUNT = struct.Struct(">i")
-_RECORD = struct.Struct(">iiIi")
+_RECORD = struct.Struct(">IiIi")
 _HIGHRES_RECORD = struct.Struct(">qqIi")
 _PARAMETER_HEAD = 8
 
@@ -73,7 +73,7 @@ def _record_head(record: EventRecord, highres: bool) -> bytes:
         # The C library loses the count of missed records in this form; what it sends is what peers know.
         return _HIGHRES_RECORD.pack(seconds, nanoseconds, record.flags, len(record.parameters))
     count = record.missed if missed else len(record.parameters)
-    return _RECORD.pack(seconds, nanoseconds // 1000, record.flags, count)
+    return _RECORD.pack(seconds_word(seconds), nanoseconds // 1000, record.flags, count)
 
 
 def _read_record(reader: Reader, highres: bool) -> EventRecord:

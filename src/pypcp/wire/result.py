@@ -13,7 +13,7 @@ from pypcp.errors import ConversionError, RemoteProtocolError, from_code
 from pypcp.model.values import Value, ValueFormat, ValueSet, ValueType
 from pypcp.wire import columns
 from pypcp.wire.blocks import BLOCK_TYPES, HEAD_SIZE, UNTYPED, decode_value, encode_value, head
-from pypcp.wire.buffer import Reader, Writer, pad4
+from pypcp.wire.buffer import Reader, Writer, pad4, seconds_word
 from pypcp.wire.pdu import Envelope, Pdu, PduType, register
 from pypcp.wire.versions import Channel, is_version_1, value_sets_from_v1, value_sets_to_v1
 
@@ -62,7 +62,7 @@ class Result(Pdu):
             writer.i64(seconds)
             writer.i64(nanoseconds)
         else:
-            writer.i32(seconds)
+            writer.u32(seconds_word(seconds))
             writer.i32(nanoseconds // 1000)
             writer.i32(len(self.value_sets))
         write_value_sets(writer, value_sets_to_v1(self.value_sets) if is_version_1(channel) else self.value_sets)

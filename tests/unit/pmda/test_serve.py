@@ -213,3 +213,17 @@ def _connect(family, address) -> socket.socket:
             connection.close()
         else:
             return connection
+
+
+def test_an_agent_that_quits_answers_the_request_at_hand_first(agent):
+    @agent.metric(item=1)
+    def stops() -> U32:
+        """Stops the agent"""
+        agent.quit()
+        return 1
+
+    with Daemon(agent) as daemon:
+        daemon.hear()
+        daemon.tell(Creds(), Fetch(0, [Pmid.build(100, 0, 1)]))
+        assert isinstance(daemon.hear(), Result)
+        assert daemon.socket.recv(1) == b""

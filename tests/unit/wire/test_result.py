@@ -33,6 +33,15 @@ def test_the_two_forms_have_two_prologues() -> None:
     assert decode(encode(Result(time_ns, []))) == Result(1_795_224_855_515_704_000, [])
 
 
+def test_seconds_that_do_not_fit_are_cut_off_as_in_stock() -> None:
+    """In 2045 stock's pmcd sent this, and so its clients see a time before 1970."""
+    frame = encode(Result(2_395_800_799_508_773_000, []))
+    assert frame[12:20].hex() == "8ecd04df0007c365"
+    seen = decode(frame)
+    assert isinstance(seen, Result)
+    assert encode(seen) == frame
+
+
 def test_errors_and_no_values_are_8_bytes_and_have_no_format() -> None:
     frame = encode(Result(0, [ValueSet(5, error=NoAgent()), ValueSet(6)]))
     assert frame[24:] == struct.pack(">IiIi", 5, -12386, 6, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 
 from pypcp.agents.sample.bench import Bench
@@ -31,15 +30,20 @@ def _declare_write_me(bench: Bench) -> None:
 
 
 def _declare_control(bench: Bench) -> None:
+    stored = 0
+
     @bench.agent.metric("sample.control", item=0)
     def control() -> I32:
-        """Store -1 to end the agent"""
-        return 0
+        """Store -1 to end the agent
+        Where it is a process; within a daemon it goes on. Other numbers make no difference."""
+        return stored
 
     @control.on_store
-    def end(value: int) -> None:
+    def keep(value: int) -> None:
+        nonlocal stored
+        stored = value
         if value == -1:
-            os._exit(1)
+            bench.agent.quit()
 
 
 def _declare_not_ready(bench: Bench) -> None:

@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from pypcp.errors import UnknownInstance
+from pypcp.model.ids import IN_NULL
 from pypcp.model.values import Semantics, ValueType
 from pypcp.pmcd.limits import NEVER_S
 from pypcp.pmcd.selfmetrics.permitted import by_root, within
@@ -45,6 +47,8 @@ class _Control:
         self._daemon.limits = self._daemon.limits.with_exchange_s(within(value, 0, NEVER_S))
 
     def store_register(self, value: int, instance: int) -> None:
+        if instance == IN_NULL:
+            raise UnknownInstance("a register has a number")
         self.registers[instance] = value
 
     def store_trace_connections(self, value: int, _: int) -> None:

@@ -1,0 +1,105 @@
+"""Agents that a privileged helper starts: nothing is left of one that does not come to be."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from pypcp.pmcd.agent_stream import AgentStream
+from pypcp.pmcd.privileged import Helper
+from pypcp.pmcd.statistics import AgentStatistics, Statistics
+from pypcp.wire.root import Info, StartReply, StartRequest, StopReply, StopRequest, decode, encode
+
+pytestmark = pytest.mark.anyio
+PID = 4711
+
+
+class Stream(AgentStream):
+    """A stream that tells when it has its first pipe."""
+
+    def __init__(self) -> None:
+        super().__init__("fake", lambda: 5.0, lambda why: None, Statistics(), AgentStatistics())
+        self.joined = asyncio.Event()
+        self.starting: asyncio.Task[object] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.joined.set()
+        if self.starting is not None:
+            self.starting.cancel()
+
+
+class Root:
+    """The helper's side: it starts nothing, but has pipes to give away; ``asked`` is what it was asked."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.asked: list[object] = []
+        self.ends: list[int] = []
+
+    async def serve(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        connection, _ = await loop.sock_accept(listener)
+        with connection:
+            await loop.sock_sendall(connection, encode(Info()))
+            while data := await loop.sock_recv(connection, 8192):
+                self.asked.append(request := decode(data))
+                if isinstance(request, StartRequest):
+                    (to_agent, stdin), (stdout, from_agent) = os.pipe(), os.pipe()
+                    self.ends += [to_agent, from_agent]
+                    socket.send_fds(connection, [encode(StartReply(0, PID, request.label))], [stdin, stdout])
+                    os.close(stdin)
+                    os.close(stdout)
+                elif isinstance(request, StopRequest):
+                    await loop.sock_sendall(connection, encode(StopReply(0, request.pid)))
+
+
+@asynccontextmanager
+async def root_at(path: Path) -> AsyncIterator[Root]:
+    root = Root(path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.setblocking(False)
+        listener.bind(str(path))
+        listener.listen()
+        serving = asyncio.create_task(root.serve(listener))
+        try:
+            yield root
+        finally:
+            serving.cancel()
+            await asyncio.wait([serving])
+            for end in root.ends:
+                os.close(end)
+
+
+async def test_a_start_that_is_given_up_between_two_pipes_leaves_no_process(tmp_path: Path) -> None:
+    async with root_at(tmp_path / "root.socket") as root:
+        helper, stream = Helper(root.path), Stream()
+        stream.starting = asyncio.create_task(helper.start_piped("fake", ["/bin/fake"], stream))
+        with pytest.raises(asyncio.CancelledError):
+            await stream.starting
+        stream.end("given up")
+        assert root.asked[1:] == [StopRequest(PID, force=True)]
+        helper.close()
+
+
+async def test_both_pipes_of_an_agent_are_closed_with_its_stream(tmp_path: Path) -> None:
+    async with root_at(tmp_path / "root.socket") as root:
+        helper, stream = Helper(root.path), Stream()
+        assert await helper.start_piped("fake", ["/bin/fake"], stream) is not None
+        stream.end("no more")
+        async with asyncio.timeout(5.0):
+            await asyncio.to_thread(os.read, root.ends[0], 1)  # the end of file
+        helper.close()
+
+
+async def test_what_the_helper_cannot_be_asked_is_left_to_the_daemon(tmp_path: Path) -> None:
+    async with root_at(tmp_path / "root.socket") as root:
+        helper = Helper(root.path)
+        assert await helper.start_piped("x" * 64, ["/bin/fake"], Stream()) is None
+        assert await helper.start_piped("fake", ["/bin/fake", "x" * 5000], Stream()) is None
+        assert root.asked == []
+        helper.close()

@@ -99,6 +99,7 @@ def test_a_changing_name_space_is_announced_with_the_next_fetch(tmp_path: Path) 
     tree.metric("size")(_one)
     agent.metric("local.one")(_one)
     with LocalContext([agent]) as context:
+        assert context.traverse("local") == ["local.one"]
         tree.add("a")
         result = context.fetch([context.lookup_name("local.one")])
         assert result.changes & StateChange.NAMES_CHANGE

@@ -13,6 +13,7 @@ from pypcp.pmcd.agent_stream import AgentStream
 from pypcp.pmcd.privileged import Helper
 from pypcp.pmcd.statistics import AgentStatistics, Statistics
 from pypcp.wire.root import Info, StartReply, StartRequest, StopReply, StopRequest, decode, encode
+from pypcp.wire.versions import IpcTable
 
 pytestmark = pytest.mark.anyio
 PID = 4711
@@ -22,7 +23,7 @@ class Stream(AgentStream):
     """A stream that tells when it has its first pipe."""
 
     def __init__(self) -> None:
-        super().__init__("fake", lambda: 5.0, lambda why: None, Statistics(), AgentStatistics())
+        super().__init__("fake", lambda: 5.0, lambda why: None, Statistics(), AgentStatistics(), IpcTable())
         self.joined = asyncio.Event()
         self.starting: asyncio.Task[object] | None = None
 

@@ -231,6 +231,7 @@ STOCK_AGENTS = {
     "linux": StockAgent(f"60 pipe binary {PMDAS}/linux/pmdalinux", f"{PMNS}/root_linux"),
     "proc": StockAgent(f"3 pipe binary {PMDAS}/proc/pmdaproc -d 3", f"{PMNS}/root_proc"),
     "mmv": StockAgent(f"70 dso mmv_init {PMDAS}/mmv/pmda_mmv.so", f"{PMNS}/root_mmv"),
+    "pmproxy": StockAgent(f"4 dso pmproxy_init {PMDAS}/mmv/pmda_mmv.so", f"{PMNS}/root_pmproxy"),
     "sample": StockAgent("29 pipe binary /usr/lib/pcp/pmdas/sample/pmdasample -d 29", f"{PMDAS}/sample/root"),
     "sampledso": StockAgent("30 dso sample_init /usr/lib/pcp/pmdas/sample/pmda_sample.so", f"{PMDAS}/sample/root"),
     "simple": StockAgent("253 pipe binary {compiled} -d 253", f"{PMDAS}/simple/root"),

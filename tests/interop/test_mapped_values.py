@@ -1,4 +1,4 @@
-"""Files that stock's library writes, seen through our agent and through stock's."""
+"""Files that stock's library writes, seen through our agents and through stock's."""
 
 import re
 import shutil
@@ -26,21 +26,25 @@ def publish(directory: Path, *arguments: object) -> Path:
 
 
 class Pair:
-    """The same files seen by two daemons, one with stock's agent and one with ours."""
+    """The same files seen by two daemons, one with stock's agent and one with ours. ``name`` is that of the agents."""
 
-    def __init__(self, stocks: StockPmcd, ours: StockPmcd) -> None:
+    def __init__(self, name: str, stocks: StockPmcd, ours: StockPmcd) -> None:
+        self.name = name
         self.daemons = (stocks, ours)
 
+    def places(self) -> list[Path]:
+        """Where the files are."""
+        return [daemon.directory / "tmp" / self.name for daemon in self.daemons]
+
     def copy(self, file: Path) -> None:
-        for daemon in self.daemons:
-            place = daemon.directory / "tmp" / "mmv"
+        for place in self.places():
             place.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, place / f".{file.name}")
             (place / f".{file.name}").rename(place / file.name)
 
     def remove(self, name: str) -> None:
-        for daemon in self.daemons:
-            (daemon.directory / "tmp" / "mmv" / name).unlink()
+        for place in self.places():
+            (place / name).unlink()
 
     def seen(self, *arguments: object) -> tuple[list[str], list[str]]:
         """What pminfo prints of each, metric by metric, in the order of their names."""
@@ -50,16 +54,17 @@ class Pair:
 
 
 def _blocks(printed: str) -> list[str]:
-    return sorted(filter(None, (block.strip() for block in re.split(r"\n(?=\n|mmv)", printed))))
+    return sorted(filter(None, (block.strip() for block in re.split(r"\n(?=\n|mmv|pmproxy)", printed))))
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory):
-    state = tmp_path_factory.mktemp("mmv")
+@pytest.fixture(scope="module", params=[("mmv", 70), ("pmproxy", 4)], ids=["mmv", "pmproxy"])
+def pair(request, tmp_path_factory):
+    name, domain = request.param
+    state = tmp_path_factory.mktemp(name)
     with ExitStack() as stack:
-        stocks = stack.enter_context(StockPmcd(["pmcd", "mmv"]))
-        ours = stack.enter_context(stock_pmcd_with("mmv", 70, "mmv", f"{PMNS}/root_mmv", state=state))
-        yield Pair(stocks, ours)
+        stocks = stack.enter_context(StockPmcd(["pmcd", name]))
+        ours = stack.enter_context(stock_pmcd_with(name, domain, name, f"{PMNS}/root_{name}", state=state))
+        yield Pair(name, stocks, ours)
 
 
 FILES = [
@@ -77,7 +82,7 @@ FILES = [
 @pytest.mark.parametrize("file", FILES, ids=[name for name, *_ in FILES])
 def test_what_an_application_publishes_is_seen_alike(pair, tmp_path, file):
     pair.copy(publish(tmp_path, *file))
-    stocks, ours = pair.seen("-d", "-m", "-f", "mmv")
+    stocks, ours = pair.seen("-d", "-m", "-f", pair.name)
     pair.remove(file[0])
     assert ours == stocks
     assert (len(ours) > 3) == (file[0] != "gone")
@@ -85,7 +90,7 @@ def test_what_an_application_publishes_is_seen_alike(pair, tmp_path, file):
 
 def test_labels_of_a_file_are_seen_alike(pair, tmp_path):
     pair.copy(publish(tmp_path, *FILES[2]))
-    stocks, ours = pair.seen("-l", "mmv.labelled.products.count")
+    stocks, ours = pair.seen("-l", f"{pair.name}.labelled.products.count")
     pair.remove("labelled")
     assert ours == stocks
     assert '"size.height":1,"size.width":2,"weight":8' in "".join(ours)
@@ -93,11 +98,11 @@ def test_labels_of_a_file_are_seen_alike(pair, tmp_path):
 
 def test_names_vanish_with_their_file(pair, tmp_path):
     pair.copy(publish(tmp_path, *FILES[0]))
-    assert len(pair.seen("mmv.acme")[1]) > 3
+    assert len(pair.seen(f"{pair.name}.acme")[1]) > 3
     pair.remove("acme")
-    stocks, ours = pair.seen("mmv")
+    stocks, ours = pair.seen(pair.name)
     assert ours == stocks
-    assert "Unknown metric name" in "".join(pair.seen("-f", "mmv.acme.uptime")[1])
+    assert "Unknown metric name" in "".join(pair.seen("-f", f"{pair.name}.acme.uptime")[1])
 
 
 def test_broken_files_hurt_nobody(pair, tmp_path):
@@ -114,7 +119,7 @@ def test_broken_files_hurt_nobody(pair, tmp_path):
         (tmp_path / name).write_bytes(data)
         pair.copy(tmp_path / name)
     pair.copy(tmp_path / "mmv" / "acme")
-    ours = pair.seen("-f", "mmv.acme.uptime", "mmv.control.files")[1]
+    ours = pair.seen("-f", f"{pair.name}.acme.uptime", f"{pair.name}.control.files")[1]
     for name in (*broken, "acme"):
         pair.remove(name)
     assert any("value 2.5" in each for each in ours)
@@ -123,19 +128,20 @@ def test_broken_files_hurt_nobody(pair, tmp_path):
 
 def test_values_of_a_process_count_while_it_runs(pair, tmp_path):
     _, ours = pair.daemons
-    directory = ours.directory / "tmp"
-    (directory / "mmv").mkdir(exist_ok=True)
+    _, place = pair.places()
+    place.mkdir(exist_ok=True)
     command = ["/usr/bin/python3", str(PUBLISH), "alive", "49", "2", "old", "wait"]
-    environment = clean_environment(PCP_TMP_DIR=str(directory))
+    (tmp_path / "mmv").symlink_to(place)
+    environment = clean_environment(PCP_TMP_DIR=str(tmp_path))
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         process.stdout.readline()
-        running = stock("pminfo", "-h", ours.tcp, "-f", "mmv.alive.uptime").stdout
+        running = stock("pminfo", "-h", ours.tcp, "-f", f"{pair.name}.alive.uptime").stdout
         process.stdin.close()
         process.wait(10)
-    ended = stock("pminfo", "-h", ours.tcp, "-f", "mmv.alive.uptime")
-    (directory / "mmv" / "alive").unlink()
+    ended = stock("pminfo", "-h", ours.tcp, "-f", f"{pair.name}.alive.uptime")
+    (place / "alive").unlink()
     assert "value 2.5" in running
     assert "Unknown metric name" in ended.stderr
 
@@ -143,13 +149,13 @@ def test_values_of_a_process_count_while_it_runs(pair, tmp_path):
 def test_values_that_an_application_changes_are_seen_at_the_next_fetch(pair, tmp_path):
     _, ours = pair.daemons
     pair.copy(publish(tmp_path, *FILES[0]))
-    stored = ours.directory / "tmp" / "mmv" / "acme"
-    before = stock("pminfo", "-h", ours.tcp, "-f", "mmv.acme.uptime").stdout
+    stored = pair.places()[1] / "acme"
+    before = stock("pminfo", "-h", ours.tcp, "-f", f"{pair.name}.acme.uptime").stdout
     data = bytearray(stored.read_bytes())
     at = bytes(data).index(struct.pack("=d", 2.5))
     with stored.open("r+b") as file:
         file.seek(at)
         file.write(struct.pack("=d", 7.25))
-    after = stock("pminfo", "-h", ours.tcp, "-f", "mmv.acme.uptime").stdout
+    after = stock("pminfo", "-h", ours.tcp, "-f", f"{pair.name}.acme.uptime").stdout
     pair.remove("acme")
     assert ("value 2.5" in before, "value 7.25" in after) == (True, True)

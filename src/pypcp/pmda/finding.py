@@ -21,10 +21,12 @@ from pypcp.pmda.agent import Agent
 from pypcp.pmda.declarations import FORCED_DOMAIN
 
 if TYPE_CHECKING:
+    from importlib.abc import Loader
+    from importlib.machinery import ModuleSpec
     from importlib.metadata import EntryPoint
 
 GROUP: Final = "pypcp.agents"
-SHIPPED: Final = ("linux", "mmv", "sample", "simple", "trivial")
+SHIPPED: Final = ("jbd2", "linux", "mmv", "pmproxy", "sample", "simple", "trivial")
 """Modules of ``pypcp.agents``."""
 
 
@@ -83,9 +85,7 @@ def _import_file(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise BadArgument(f"{path}: not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return _executed(spec, spec.loader)
 
 
 def _import_anew(name: str) -> ModuleType:
@@ -95,8 +95,20 @@ def _import_anew(name: str) -> ModuleType:
         raise BadArgument(f"{name} is missing in this installation")
     if spec.submodule_search_locations is not None:
         return importlib.import_module(name)
+    return _executed(spec, spec.loader)
+
+
+def _executed(spec: ModuleSpec, loader: Loader) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    # Meanwhile it can be found by its name, for dataclasses with annotations as texts look theirs up there.
+    before = sys.modules.get(spec.name)
+    sys.modules[spec.name] = module
+    try:
+        loader.exec_module(module)
+    finally:
+        del sys.modules[spec.name]
+        if before is not None:
+            sys.modules[spec.name] = before
     return module
 
 

@@ -1,5 +1,7 @@
 """Agents by name and by file."""
 
+import json
+import sys
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -40,6 +42,23 @@ def test_what_lies_beside_the_file_can_be_imported(tmp_path):
     path = tmp_path / "acme.py"
     path.write_text('from beside_acme import DOMAIN\nfrom pypcp.pmda import Agent\nagent = Agent("acme", DOMAIN)\n')
     assert find_agent(str(path)).domain == 307
+
+
+def test_a_file_may_have_dataclasses_and_annotations_as_texts(tmp_path):
+    path = tmp_path / "acme.py"
+    path.write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        + ONE.format(name="agent")
+        + "@dataclass\nclass Reading:\n    value: int\n"
+    )
+    assert find_agent(str(path)).name == "acme"
+
+
+def test_a_module_of_the_same_name_is_not_replaced(tmp_path):
+    path = tmp_path / "json.py"
+    path.write_text(ONE.format(name="agent"))
+    assert find_agent(str(path)).name == "acme"
+    assert sys.modules["json"] is json
 
 
 def test_the_domain_can_be_told(tmp_path):

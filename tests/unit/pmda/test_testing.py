@@ -127,7 +127,7 @@ def test_the_fixture_finds_an_agent_in_a_file_and_ends_it_with_the_test(agent_te
 
 # Shipped agents: in process and through dispatch the same, and what dispatch sends is what the reference encodes.
 
-SHIPPED = ["trivial", "simple", "sample", "mmv"]
+SHIPPED = ["trivial", "simple", "sample", "mmv", "pmproxy", "jbd2"]
 
 
 @pytest.fixture(params=SHIPPED)

@@ -63,7 +63,7 @@ def test_names_prints_a_name_space(capsys):
 def test_list_names_what_comes_along(capsys):
     assert main(["agent", "list"]) == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert {"linux", "mmv", "sample", "simple", "trivial"} <= set(listed)
+    assert {"jbd2", "linux", "mmv", "pmproxy", "sample", "simple", "trivial"} <= set(listed)
 
 
 @pytest.mark.parametrize("words", [["run", "nosuch", "--once"], ["check", "nosuch"], ["names", "nosuch"]])

@@ -1,7 +1,7 @@
 """Values that applications publish in memory-mapped files: one write and no call for them. Domain 70.
 
 Every file in ``PCP_TMP_DIR/mmv`` that an application made (:mod:`pypcp.agents.mmv.layout` has the format) gives
-metrics ``mmv.FILE.NAME``, as long as it is there.
+metrics ``mmv.FILE.NAME``, as long as it is there. Other agents may do the same with a directory of theirs.
 """
 
 from __future__ import annotations
@@ -18,9 +18,14 @@ DOMAIN = 70
 
 def mmv_agent(state: Path | None = None, directory: Path | None = None) -> Agent:
     """Make the agent; ``directory`` is where the files are, by default where stock's library writes them."""
-    agent = Agent("mmv", DOMAIN, help_="Values that applications publish in memory-mapped files", state=state)
-    agent.registry.dynamic_roots.append("mmv")
-    files = Directory(agent, directory or Path(Paths.find().settings.get("PCP_TMP_DIR", "/var/tmp"), "mmv"))
+    return agent_of_files("mmv", DOMAIN, "Values that applications publish in memory-mapped files", state, directory)
+
+
+def agent_of_files(name: str, domain: int, help_: str, state: Path | None, directory: Path | None) -> Agent:
+    """An agent whose metrics, all below ``name``, are those of the files in ``directory`` (``PCP_TMP_DIR/name``)."""
+    agent = Agent(name, domain, help_=help_, state=state)
+    agent.registry.dynamic_roots.append(name)
+    files = Directory(agent, directory or Path(Paths.find().settings.get("PCP_TMP_DIR", "/var/tmp"), name))
     agent.check(files.refresh)
     agent.shutdown(files.close)
     _declare_control(agent, files)
@@ -28,7 +33,7 @@ def mmv_agent(state: Path | None = None, directory: Path | None = None) -> Agent
 
 
 def _declare_control(agent: Agent, files: Directory) -> None:
-    @agent.metric("mmv.control.reload", item=0)
+    @agent.metric(f"{agent.name}.control.reload", item=0)
     def reload() -> I32:
         """Store anything but 0 to have all files read anew"""
         return 0
@@ -40,7 +45,7 @@ def _declare_control(agent: Agent, files: Directory) -> None:
 
     debug = {"value": 0}
     declared = agent.cluster(0).metric(
-        "mmv.control.debug",
+        f"{agent.name}.control.debug",
         1,
         ValueType.I32,
         lambda _: debug["value"],
@@ -51,7 +56,7 @@ def _declare_control(agent: Agent, files: Directory) -> None:
     def keep(value: int) -> None:
         debug["value"] = value
 
-    @agent.metric("mmv.control.files", item=2)
+    @agent.metric(f"{agent.name}.control.files", item=2)
     def count() -> I32:
         """Files whose metrics are exported now"""
         return len(files)

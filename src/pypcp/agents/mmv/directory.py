@@ -95,7 +95,7 @@ class Directory:
     def _declare_metric(
         self, file: MappedFile, cluster: Cluster, metric: MappedMetric, indoms: dict[int, Indom]
     ) -> None:
-        name = file.name_of(metric)
+        name = f"{self._agent.name}.{file.name_of(metric)}"
         check_name(name)
         taken = self._agent.registry.find(cluster.number, metric.item)
         if taken is not None:

@@ -95,9 +95,9 @@ class MappedFile:
         return Values(data, time.time_ns() // 1000)
 
     def name_of(self, metric: MappedMetric) -> str:
-        """The metric's name in the name space."""
+        """The metric's name below the agent's."""
         prefix = "" if self.layout.header.flags & MmvFlag.NOPREFIX else f"{self.path.name}."
-        return f"mmv.{prefix}{metric.name}"
+        return f"{prefix}{metric.name}"
 
     def reader_of(self, metric: MappedMetric) -> Callable[[Values], Any]:
         """What takes a metric's value, or its values in the order of its instances, out of what was read."""

@@ -46,6 +46,14 @@ def test_metadata_of_simple_is_what_stocks_simple_tells(simple, tmp_path):
         assert pminfo(simple, "-l", "simple.now") == pminfo(theirs, "-l", "simple.now")
 
 
+def test_metadata_of_trivial_is_what_stocks_trivial_tells(pmcd, tmp_path):
+    compiled_agent("trivial")
+    ours_alone = pmcd_with(pmcd, "trivial", 250, "trivial", f"{PMDAS}/trivial/root", state=tmp_path)
+    with ours_alone as ours, StockPmcd(["pmcd", "trivial"]) as theirs:
+        assert pminfo(ours, "-d", "-m", "trivial") == pminfo(theirs, "-d", "-m", "trivial")
+        assert re.search(r"value 1\d{9}\n", pminfo(ours, "-f", "trivial.time"))
+
+
 def test_values_of_simple_move_and_can_be_stored(simple):
     assert re.search(r'inst \[1 or "green"\] value \d+', pminfo(simple, "-f", "simple.color"))
     stored = stock("pmstore", "-h", simple.tcp, "-i", "red", "simple.color", "77")

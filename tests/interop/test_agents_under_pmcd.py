@@ -185,13 +185,12 @@ def test_events_are_unpacked_by_stocks_clients(pmcd, tmp_path):
     with pmcd_with(pmcd, "sample", 29, "sample", f"{PMDAS}/sample/root", state=tmp_path) as daemon:
         for metric in ("records", "highres_records"):
             reset = "reset_highres" if metric.startswith("highres") else "reset"
-            stock("pmstore", "-h", daemon.tcp, f"sample.event.{reset}", "2")
+            stock("pmstore", "-h", daemon.tcp, f"sample.event.{reset}", "3")
             unpacked = pminfo(daemon, "-x", f"sample.event.{metric}")
             assert "sample.event.param_string" in unpacked
-            assert 'value "6"' in unpacked
-            assert "value 10.5" in unpacked
-            stock("pmstore", "-h", daemon.tcp, f"sample.event.{reset}", "3")
-            assert "missed" in pminfo(daemon, "-x", f"sample.event.{metric}")
+            assert 'value "thirteen"' in unpacked
+            assert "value -9" in unpacked
+            assert "missed" in unpacked
 
 
 def test_each_client_reads_an_agents_events_at_its_own_pace(pmcd, tmp_path):

@@ -87,29 +87,6 @@ def test_simple_answers_every_command_as_stocks_simple_does(tmp_path):
     assert differences(ours, theirs) == ""
 
 
-SAMPLE_METRICS = [
-    *(f"sample.{group}.{name}" for group in ("long", "ulong", "longlong", "ulonglong", "float", "double")
-      for name in ("one", "ten", "hundred", "million", "write_me", "bin", "bin_ctr")),
-    *(f"sample.{group}.{name}" for group in ("string", "aggregate") for name in ("null", "hullo", "write_me")),
-    "sample.string.bin", "sample.bin", "sample.part_bin", "sample.bogus_bin", "sample.colour", "sample.bad.novalues",
-    "sample.control", "sample.write_me", "sample.not_ready", "sample.many.count", "sample.many.int",
-    "sample.dynamic.counter", "sample.dynamic.discrete", "sample.dynamic.instant", "sample.dynamic.meta.metric",
-    *(f"sample.dynamic.meta.pmdesc.{word}" for word in ("type", "indom", "sem", "units")),
-    "sample.event.type", "sample.event.param_string",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("names", [SAMPLE_METRICS[:21], SAMPLE_METRICS[21:42], SAMPLE_METRICS[42:]])
-def test_samples_descriptors_values_and_labels_are_stocks(tmp_path, names):
-    require(os.access(STOCK_SAMPLE, os.X_OK), "stock's sample agent")
-    commands = [*(f"desc {name}" for name in names), *(f"label item {name}" for name in names), "getdesc on"]
-    # Stock's bin_ctr move, each in its own time.
-    commands += [f"fetch {name}" for name in names if not name.endswith("bin_ctr")]
-    theirs = dbpmda(f"open pipe {STOCK_SAMPLE} -d 29 -l {tmp_path}/log", *commands, names=SAMPLE_NAMES)
-    ours = dbpmda(open_ours("sample", tmp_path), *commands, names=SAMPLE_NAMES)
-    assert differences(ours, theirs) == ""
-
-
 def test_samples_instances_labels_and_secret_names_are_stocks(tmp_path):
     require(os.access(STOCK_SAMPLE, os.X_OK), "stock's sample agent")
     indoms = [f"29.{serial}" for serial in (1, 2, 8, 10)]
@@ -122,13 +99,6 @@ def test_samples_instances_labels_and_secret_names_are_stocks(tmp_path):
     theirs = dbpmda(f"open pipe {STOCK_SAMPLE} -d 29 -l {tmp_path}/log", *commands, names=SAMPLE_NAMES)
     ours = dbpmda(open_ours("sample", tmp_path), *commands, names=SAMPLE_NAMES)
     assert differences(ours, theirs) == ""
-
-
-def test_samples_secrets_are_stocks_whatever_their_order(tmp_path):
-    require(os.access(STOCK_SAMPLE, os.X_OK), "stock's sample agent")
-    theirs = dbpmda(f"open pipe {STOCK_SAMPLE} -d 29 -l {tmp_path}/log", "traverse sample.secret", names=SAMPLE_NAMES)
-    ours = dbpmda(open_ours("sample", tmp_path), "traverse sample.secret", names=SAMPLE_NAMES)
-    assert sorted(ours.splitlines()) == sorted(theirs.splitlines())
 
 
 def test_names_and_texts_come_from_the_agent_itself(tmp_path):

@@ -46,6 +46,14 @@ def test_metadata_of_simple_is_what_stocks_simple_tells(simple, tmp_path):
         assert pminfo(simple, "-l", "simple.now") == pminfo(theirs, "-l", "simple.now")
 
 
+def test_metadata_of_trivial_is_what_stocks_trivial_tells(pmcd, tmp_path):
+    compiled_agent("trivial")
+    ours_alone = pmcd_with(pmcd, "trivial", 250, "trivial", f"{PMDAS}/trivial/root", state=tmp_path)
+    with ours_alone as ours, StockPmcd(["pmcd", "trivial"]) as theirs:
+        assert pminfo(ours, "-d", "-m", "trivial") == pminfo(theirs, "-d", "-m", "trivial")
+        assert re.search(r"value 1\d{9}\n", pminfo(ours, "-f", "trivial.time"))
+
+
 def test_values_of_simple_move_and_can_be_stored(simple):
     assert re.search(r'inst \[1 or "green"\] value \d+', pminfo(simple, "-f", "simple.color"))
     stored = stock("pmstore", "-h", simple.tcp, "-i", "red", "simple.color", "77")
@@ -177,13 +185,12 @@ def test_events_are_unpacked_by_stocks_clients(pmcd, tmp_path):
     with pmcd_with(pmcd, "sample", 29, "sample", f"{PMDAS}/sample/root", state=tmp_path) as daemon:
         for metric in ("records", "highres_records"):
             reset = "reset_highres" if metric.startswith("highres") else "reset"
-            stock("pmstore", "-h", daemon.tcp, f"sample.event.{reset}", "2")
+            stock("pmstore", "-h", daemon.tcp, f"sample.event.{reset}", "3")
             unpacked = pminfo(daemon, "-x", f"sample.event.{metric}")
             assert "sample.event.param_string" in unpacked
-            assert 'value "6"' in unpacked
-            assert "value 10.5" in unpacked
-            stock("pmstore", "-h", daemon.tcp, f"sample.event.{reset}", "3")
-            assert "missed" in pminfo(daemon, "-x", f"sample.event.{metric}")
+            assert 'value "thirteen"' in unpacked
+            assert "value -9" in unpacked
+            assert "missed" in unpacked
 
 
 def test_each_client_reads_an_agents_events_at_its_own_pace(pmcd, tmp_path):

@@ -2,13 +2,13 @@
 
 import time
 
-from pypcp.pmda import U32, Agent
+from pypcp.pmda import U64, Agent, Counter
 
 agent = Agent("trivial", 250, help_="The smallest agent there is")
 
 
 @agent.metric("trivial.time", item=0, units="sec")
-def seconds() -> U32:
+def seconds() -> Counter[U64]:
     """Seconds since the epoch
 
     What time(2) says on this host: seconds since 1970 began, in UTC."""

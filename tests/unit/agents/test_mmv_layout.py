@@ -128,7 +128,7 @@ def tester(tmp_path: Path):
 
 
 def test_an_agent_exports_what_the_files_say(tester, tmp_path):
-    assert tester.names("mmv") == ["mmv.control.reload", "mmv.control.debug", "mmv.control.files"]
+    assert tester.names("mmv") == ["mmv.control.files", "mmv.control.debug", "mmv.control.reload"]
     (tmp_path / "acme").write_bytes(whole_file())
     assert tester.fetch("mmv.acme.column") == {"one": -1, "nine": 77}
     assert [tester.fetch(f"mmv.acme.{name}") for name in ("number", "text", "took")] == [2.5, "hullo", 500]

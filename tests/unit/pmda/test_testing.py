@@ -144,8 +144,8 @@ def test_a_shipped_agent_says_the_same_in_process_and_through_dispatch(shipped):
     for name in names:
         pmid = shipped.pmid(name)
         assert pmid == agent.lookup_name(name)
-        if pmid.domain != agent.domain:
-            continue
+        if pmid not in agent.registry.metrics:
+            continue  # another agent's, or nobody's
         assert shipped.desc(name) == agent.desc(pmid)
         assert name in shipped.names_of(pmid)
         assert shipped.labels(pmid, LabelType.ITEM) == agent.labels(pmid, LabelType.ITEM, _everything())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Final
 
@@ -25,55 +26,84 @@ PARAMETERS: Final = {
 """Item and type."""
 
 _SECOND: Final = 10**9
+_BEGAN: Final = 10 * _SECOND
+"""So long before the fetch."""
 _PICTURES: Final = 4
+_BINGO: Final = 3
+
+Given = tuple[str, int | float | str | bytes]
+Picture = tuple[tuple[EventFlags, tuple[Given, ...]], ...]
+
+_POINT: Final = EventFlags.POINT
+PICTURES: Final[dict[int, Picture]] = {
+    1: ((_POINT, ()),),
+    2: ((_POINT, (("type", 1),)), (_POINT, (("type", 2), ("param_64", -3)))),
+    3: (
+        (
+            EventFlags.START | EventFlags.ID | EventFlags.PARENT,
+            (("type", 4), ("param_u64", 5), ("param_string", "6")),
+        ),
+        (_POINT, (("type", 7), ("param_double", 8.0), ("param_double", -9.0))),
+        (
+            EventFlags.END,
+            (
+                ("type", 10),
+                ("param_u64", 11),
+                ("param_string", "twelve"),
+                ("param_string", "thirteen"),
+                ("param_32", -14),
+                ("param_u32", 15),
+            ),
+        ),
+        (EventFlags.MISSED, ()),
+        (_POINT, (("type", 16), ("param_float", -17.0), ("param_aggregate", bytes.fromhex("0103070f1f3f7fff")))),
+    ),
+    -1: ((_POINT, (("type", 2**32 - 1), ("no parameter", 2**32 - 1))),),
+}
+"""What fungus has in turn, a second between records: nothing at 0; at -1 something of a metric that there is not."""
+_MISSED: Final = 7
 
 
 class Pictures:
-    """What the next fetch sees, in turn: nothing, a record, records of all types, a span with a gap."""
+    """What a fetch sees: of fungus the next picture, of bogus the number of the fetch, and sometimes more."""
 
     def __init__(self, domain: int, *, highres: bool) -> None:
         self.next = 0
+        self._fetches = 0
         self._domain = domain
         self._highres = highres
 
-    def turn(self) -> EventArray:
-        """The next picture."""
-        picture, self.next = self.next, (self.next + 1) % _PICTURES
-        return self.of(picture)
+    def store(self, value: int) -> None:
+        """The picture that comes next; counting goes on from there."""
+        self._fetches = value
+        self.next = int(math.fmod(value, _PICTURES))
 
-    def of(self, picture: int) -> EventArray:
-        """A picture, of now."""
-        now = time.time_ns()
-        make = (self._nothing, self._one, self._all_types, self._span)[picture]
-        return EventArray(make(now), self._highres)
+    def both(self) -> list[EventArray]:
+        """Of fungus and of bogus."""
+        picture, self.next = self.next, int(math.fmod(self.next + 1, _PICTURES))
+        return [self._array(PICTURES.get(picture, ())), self.bogus()]
 
-    def _nothing(self, now: int) -> tuple[EventRecord, ...]:
-        return ()
+    def bogus(self) -> EventArray:
+        """The number of the fetch."""
+        number, self._fetches = self._fetches, self._fetches + 1
+        said = [f"fetch #{number}"] + (["bingo!"] if number % _BINGO == 0 else [])
+        return self._array(tuple((_POINT, (("param_string", text),)) for text in said), apart_ns=0)
 
-    def _one(self, now: int) -> tuple[EventRecord, ...]:
-        return (self._record(now, type=1, param_32=-1),)
+    def _array(self, picture: Picture, apart_ns: int = _SECOND) -> EventArray:
+        begun = time.time_ns() - _BEGAN
+        records = []
+        for number, (flags, given) in enumerate(picture):
+            parameters = tuple(self._parameter(*each) for each in given)
+            missed = _MISSED if flags is EventFlags.MISSED else 0
+            records.append(EventRecord(begun + number * apart_ns, flags, parameters, missed))
+        return EventArray(tuple(records), self._highres)
 
-    def _all_types(self, now: int) -> tuple[EventRecord, ...]:
-        return (
-            self._record(now, type=2, param_64=-3, param_string="6", param_aggregate=b"\x00\x01\x02"),
-            self._record(now + _SECOND, type=2, param_u32=7, param_u64=8, param_float=-9.0, param_double=10.5),
-        )
-
-    def _span(self, now: int) -> tuple[EventRecord, ...]:
-        return (
-            self._record(now, EventFlags.START | EventFlags.ID, type=3, param_string="start"),
-            EventRecord(now + _SECOND, EventFlags.MISSED, missed=7),
-            self._record(now + 2 * _SECOND, EventFlags.END | EventFlags.ID, type=3, param_string="end"),
-        )
-
-    def _record(
-        self, time_ns: int, flags: EventFlags = EventFlags.POINT, **parameters: int | float | str | bytes
-    ) -> EventRecord:
-        given = []
-        for name, value in parameters.items():
-            item, type_ = PARAMETERS[name]
-            given.append(EventParameter(Pmid.build(self._domain, 0, item), type_, value))
-        return EventRecord(time_ns, flags, tuple(given))
+    def _parameter(self, name: str, value: int | float | str | bytes) -> EventParameter:
+        if name == "no parameter":
+            return EventParameter(Pmid.build(0, 100, 200), ValueType.U32, value)
+        item, type_ = PARAMETERS[name]
+        # The descriptor says that it is signed, the records that it is not.
+        return EventParameter(Pmid.build(self._domain, 0, item), ValueType.U32 if name == "type" else type_, value)
 
 
 def declare(bench: Bench) -> None:
@@ -90,18 +120,18 @@ def declare(bench: Bench) -> None:
 
     @agent.metric("sample.event.records", item=136, indom=sources, type_=ValueType.EVENT)
     def records(client: Client) -> list[EventArray]:
-        """Events: of fungus another picture with each fetch, of bogus always one record"""
-        return [classic.turn(), classic.of(1)]
+        """Events: of fungus another picture with each fetch, of bogus the number of the fetch"""
+        return classic.both()
 
     @agent.metric("sample.event.no_indom_records", item=137, type_=ValueType.EVENT)
     def no_indom_records(client: Client) -> EventArray:
         """One event with each fetch"""
-        return classic.of(1)
+        return classic.bogus()
 
     @agent.metric("sample.event.highres_records", item=139, indom=sources, type_=ValueType.HIGHRES_EVENT)
     def highres_records(client: Client) -> list[EventArray]:
         """As sample.event.records, to the nanosecond"""
-        return [highres.turn(), highres.of(1)]
+        return highres.both()
 
     _declare_reset(bench, "reset", 126, classic)
     _declare_reset(bench, "reset_highres", 140, highres)
@@ -116,6 +146,4 @@ def _declare_reset(bench: Bench, name: str, item: int, pictures: Pictures) -> No
         help_="The picture that comes next, 0 to 3; another one may be stored",
     )
 
-    @reset.on_store
-    def choose(value: int) -> None:
-        pictures.next = value % _PICTURES
+    bench.on_store(reset, pictures.store)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pypcp.agents.sample.bench import BINS, Bench
+from pypcp.agents.sample.bench import Bench
 from pypcp.model.values import ValueType
 
 
@@ -15,8 +15,8 @@ def declare(bench: Bench) -> None:
 
     @bench.agent.metric("sample.string.bin", item=153, indom=bench.bins)
     def string_bin() -> list[str]:
-        """The number of each bin, as a text"""
-        return [str(number) for number in BINS]
+        """What is in each bin, as a text of at least three characters"""
+        return [f"{value:3d}" for value in bench.bin_values.values()]
 
 
 def _declare_group(
@@ -25,4 +25,4 @@ def _declare_group(
     add = bench.metrics.metric
     add(f"sample.{name}.null", first, type_, lambda _: make(""), help_="Nothing, but a value")
     add(f"sample.{name}.hullo", first + 1, type_, lambda _: make("hullo world!"), help_="A greeting")
-    bench.storable(f"sample.{name}.write_me", first + 2, type_, make("13"), "A text that can be stored")
+    bench.write_me(f"sample.{name}.write_me", first + 2, type_, make("13"))

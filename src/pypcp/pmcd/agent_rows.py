@@ -9,7 +9,7 @@ from typing import Final
 from pypcp.errors import TryAgain
 from pypcp.pmcd.agent_keeper import AgentKeeper
 from pypcp.pmcd.config import AgentSpec, DsoAgent, PipeAgent, SocketAgent
-from pypcp.pmcd.router import Route
+from pypcp.pmcd.router import AbsentRoute, Route
 
 _KINDS: Final[dict[type[AgentSpec], int]] = {DsoAgent: 0, SocketAgent: 2, PipeAgent: 4}
 _NOT_READY: Final = 1
@@ -18,7 +18,7 @@ _NOT_STARTED: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class AgentRow:
-    """One agent; without a ``route`` it was left out when it should have been started.
+    """One agent; without a ``route`` it is configured and cannot be had.
 
     ``kind`` is 0 for one in the daemon, 2 on a socket, 4 on a pipe. ``status``: 0 in service, 1 not ready, else why it
     is not connected.
@@ -53,6 +53,8 @@ def agent_rows(routes: Mapping[int, Route], specs: Iterable[AgentSpec]) -> list[
     """Agents by domain: the ``routes`` there are, and what was configured (``specs``) and has none."""
     rows = {spec.domain: AgentRow(spec.domain, spec.label, _KINDS[type(spec)]) for spec in specs}
     for domain, route in routes.items():
+        if isinstance(route, AbsentRoute):
+            continue
         kind = rows[domain].kind if domain in rows and isinstance(route, AgentKeeper) else 0
         rows[domain] = AgentRow(domain, route.name, kind, route)
     return [row for _, row in sorted(rows.items())]

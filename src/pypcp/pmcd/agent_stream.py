@@ -127,6 +127,7 @@ class AgentStream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take whole PDUs: replies in their order, and an agent's word that it is ready."""
+        self._channels.last_fd = self._descriptors[0]
         try:
             frames = self._frames.feed(data)
         except PcpError as error:

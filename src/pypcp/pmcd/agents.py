@@ -16,7 +16,7 @@ from pypcp.pmcd.config import AgentSpec, DsoAgent, PipeAgent, SocketAgent
 from pypcp.pmcd.conversation import Conversation
 from pypcp.pmcd.launch import connect, start_listening, start_piped
 from pypcp.pmcd.privileged import Helper
-from pypcp.pmcd.router import LocalRoute, Route
+from pypcp.pmcd.router import AbsentRoute, LocalRoute, Route
 from pypcp.pmcd.version_1_agents import Version1Conversation
 from pypcp.pmda.finding import SHIPPED, find_agent
 from pypcp.wire.versions import PDU_VERSION1, PDU_VERSION2
@@ -52,14 +52,15 @@ class AgentMaker:
         self._directory = directory
 
     def routes(self, specs: Iterable[AgentSpec]) -> list[tuple[AgentSpec, Route]]:
-        """A route for each agent that can be had; the others are named in the log, with what to do."""
-        made = []
-        for spec in specs:
-            try:
-                made.append((spec, self.route(spec)))
-            except PcpError as error:
-                log.error("agent %s (line %d) is left out: %s", spec.label, spec.line, error.detail or error)
-        return made
+        """A route for each agent; those that cannot be had are named in the log, with what to do."""
+        return [(spec, self._route_or_none(spec)) for spec in specs]
+
+    def _route_or_none(self, spec: AgentSpec) -> Route:
+        try:
+            return self.route(spec)
+        except PcpError as error:
+            log.error("agent %s (line %d) is left out: %s", spec.label, spec.line, error.detail or error)
+            return AbsentRoute(spec.label, spec.domain)
 
     def route(self, spec: AgentSpec) -> Route:
         """The route of one agent; a process is being started when this returns. ``NoAgent`` where that cannot be."""

@@ -57,19 +57,20 @@ _MUST_NOT: Final = "%s: a request failed in a way it must not; the client is dro
 class ClientConnection(asyncio.Protocol):
     """The daemon's end of a client's stream.
 
-    ``client`` is what agents see of it, ``entered`` what it was let in on. ``address`` is its IP address, None for the
-    UNIX socket; ``is_private``: nobody else can read along.
+    ``client`` is what agents see of it, ``entered`` what it was let in on, ``fd`` its descriptor. ``address`` is its IP
+    address, None for the UNIX socket; ``is_private``: nobody else can read along.
     """
 
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
         self.client = Client()
-        self.channel = Channel()
+        self.channel = Channel(socket=True)
         self.entered = Pass(None)
         self.address: str | None = None
         self.is_private = False
         self.changes = 0
         self.peer = "?"
+        self.fd = -1
         self.number = -1
         self.since = time.time()
         self.whoami = ""
@@ -103,6 +104,7 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Answer what is whole; wait, but not for long, for the rest."""
+        self.daemon.channels.last_fd = self.fd
         known = self._memo.get(data)
         if known is not None and (view := known()) is not None and self._may_answer_again(view):
             self._answer_again(view)
@@ -420,6 +422,7 @@ class ClientConnection(asyncio.Protocol):
         Once is enough: who may change its attributes over and over keeps every agent busy with being told.
         """
         self._may_be_version_1 = False
+        self.channel.features = pdu.flags
         if self.entered.welcome and (pdu.flags or self.channel.version == PDU_VERSION1):
             raise ProtocolError("credentials after those that were accepted")
         if self.entered.welcome or not pdu.version:
@@ -451,11 +454,6 @@ class ClientConnection(asyncio.Protocol):
         self.entered.never |= Operation.STORE
         self._let_in(PDU_VERSION1)
         return True
-
-    @property
-    def fd(self) -> int:
-        """The descriptor of the stream; -1 before there is one."""
-        return -1 if self.channel.fd is None else self.channel.fd
 
     @property
     def is_local(self) -> bool:

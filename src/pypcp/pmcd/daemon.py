@@ -7,7 +7,7 @@ import errno
 import logging
 import socket
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from pypcp.pmcd.logfile import ClientRow, block, connected
 from pypcp.pmcd.options import Options
 from pypcp.pmcd.plan import PlanCache
 from pypcp.pmcd.privileged import Helper
-from pypcp.pmcd.router import LocalRoute, Route, Router, merged_names
+from pypcp.pmcd.router import AbsentRoute, LocalRoute, Route, Router, merged_names
 from pypcp.pmcd.security import Security
 from pypcp.pmcd.selfmetrics import self_agent
 from pypcp.pmcd.sources import Sources
@@ -52,9 +52,13 @@ _CHECK_S = 1.0
 _FEATURES = Feature.CONTAINER | Feature.LABELS | Feature.HIGHRES | Feature.DESCS
 
 
-def _changes(started: Collection[AgentSpec], dropped: Collection[Route]) -> StateChange:
+def _changes(started: Collection[Route], dropped: Collection[Route]) -> StateChange:
     added = StateChange.ADD_AGENT if started else StateChange.NO_CHANGE
     return added | (StateChange.DROP_AGENT if dropped else StateChange.NO_CHANGE)
+
+
+def _present(configured: Mapping[AgentSpec, Route]) -> dict[AgentSpec, Route | None]:
+    return {spec: None if isinstance(route, AbsentRoute) else route for spec, route in configured.items()}
 
 
 def _peer_of(sock: socket.socket) -> tuple[str, int]:
@@ -136,17 +140,19 @@ class Daemon:
 
     # Agents
 
-    async def start_agents(self) -> None:
+    async def start_agents(self, *, names_changed: bool = False) -> None:
         """Start the agents that the configuration names and that do not run; end those that it names no more.
 
-        Agents that were started before and have ended are told to start again.
+        Agents that were started before and have ended are told to start again. Where all are those that there were, and
+        their names are, requests go the way they went.
 
         Agents are started all together, but for the privileged helper, which may have to start the others; returns when
         each answers or has failed to.
         """
         wanted = self._configuration.agents
-        kept = {spec: self.configured[spec] for spec in wanted if spec in self.configured}
-        dropped = [route for spec, route in self.configured.items() if spec not in kept]
+        there = {spec: route for spec, route in self.configured.items() if not isinstance(route, AbsentRoute)}
+        kept = {spec: there[spec] for spec in wanted if spec in there}
+        dropped = [route for spec, route in there.items() if spec not in kept]
         await self._end(dropped)
         new = [spec for spec in wanted if spec not in kept]
         started = await self._start([spec for spec in new if spec.domain == HELPER_DOMAIN])
@@ -154,10 +160,12 @@ class Daemon:
         for route in kept.values():
             if isinstance(route, AgentKeeper):
                 route.start_again()
-        self.configured = {**kept, **started}
-        self._route()
+        before, self.configured = self.configured, {spec: kept.get(spec) or started[spec] for spec in wanted}
+        if names_changed or _present(before) != _present(self.configured):
+            self._route()
         if self.running:
-            self.announce(_changes(started, dropped))
+            new_ones = [route for route in started.values() if not isinstance(route, AbsentRoute)]
+            self.announce(_changes(new_ones, dropped))
 
     async def _start(self, specs: Sequence[AgentSpec]) -> dict[AgentSpec, Route]:
         started = dict(self._maker.routes(specs))
@@ -214,15 +222,17 @@ class Daemon:
         self.statistics.sighups += 1
         try:
             configuration, rules, static = await asyncio.to_thread(self._read_sources)
-            merged_names(static, [route.agent for route in self._own.values() if isinstance(route, LocalRoute)])
+            if static is not self._static:
+                merged_names(static, [route.agent for route in self._own.values()])
         except (PcpError, ConfigurationError, OSError) as error:
             log.error("nothing is changed: %s", error)
             return
+        changed = static is not self._static
         self._configuration, self._static = configuration, static
         self._change_gate(rules)
         if self.labels.refresh(at_once=True):
             self.announce(StateChange.LABEL_CHANGE)
-        await self.start_agents()
+        await self.start_agents(names_changed=changed)
         self.reloaded()
 
     def _read_sources(self) -> tuple[Configuration, AccessRules, Tree]:
@@ -276,7 +286,8 @@ class Daemon:
             connection.peer = f"{name[0]}:{name[1]}"
         connection.entered = self.gate.arrive(connection.address)
         self.clients.enter(connection)
-        self.channels.add(sock.fileno(), connection.channel)
+        connection.fd = sock.fileno()
+        self.channels.add(connection.fd, connection.channel)
         log.debug("+ %s is client %d", connection.peer, client.context)
         self.trace.connection(f"New client: [{client.context}] {connection.peer}, fd={sock.fileno()}")
 

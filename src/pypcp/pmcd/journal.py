@@ -12,7 +12,7 @@ from pypcp.pmcd import logfile
 from pypcp.pmcd.agent_keeper import AgentKeeper
 from pypcp.pmcd.config import AgentSpec, PipeAgent, SocketAgent
 from pypcp.pmcd.daemon import Daemon
-from pypcp.pmcd.router import Route
+from pypcp.pmcd.router import AbsentRoute, Route
 
 log = logging.getLogger("pypcp.pmcd")
 
@@ -36,7 +36,8 @@ def reloaded(daemon: Daemon) -> None:
 
 def _tables(daemon: Daemon) -> None:
     specs = {route.domain: spec for spec, route in daemon.configured.items()}
-    rows = [_agent_row(route, specs.get(route.domain)) for route in daemon.router.routes.values()]
+    there = [route for route in daemon.router.routes.values() if not isinstance(route, AbsentRoute)]
+    rows = [_agent_row(route, specs.get(route.domain)) for route in there]
     logfile.block(log, "agents", logfile.agent_table(rows), agents=[row.label for row in rows])
     logfile.block(log, "access", logfile.access_tables(daemon.gate.rules, daemon.gate.connections))
 

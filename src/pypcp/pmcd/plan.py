@@ -17,7 +17,7 @@ from typing import Final
 
 from pypcp.model.profile import Profile
 from pypcp.pmcd.agent_keeper import AgentKeeper
-from pypcp.pmcd.router import LocalRoute, Route, Router
+from pypcp.pmcd.router import AbsentRoute, LocalRoute, Route, Router
 from pypcp.pmcd.turns import Turns
 from pypcp.pmda.interface import Client, FetchRequest
 from pypcp.pmda.reply import ReplyLayout
@@ -164,7 +164,7 @@ class FetchPlan:
         shares: dict[int, tuple[Route, list[int]]] = {}
         for place, pmid in enumerate(pmids):
             route = router.route_of(pmid)
-            if route is not None:
+            if route is not None and not isinstance(route, AbsentRoute):
                 shares.setdefault(route.domain, (route, []))[1].append(place)
         self.shares = list(shares.values())
 

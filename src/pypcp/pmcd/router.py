@@ -123,6 +123,29 @@ class LocalRoute:
             log.exception("%s: the agent's code failed", self.name)
 
 
+class AbsentRoute:
+    """In place of a route to an agent that is configured and cannot be had: there is no agent, but it is known."""
+
+    refusal: type[PcpError] = NoAgent
+
+    def __init__(self, name: str, domain: int) -> None:
+        self.name = name
+        self.domain = domain
+        self.fenced = False
+
+    def ask(self, client: Client, call: Callable[[Any], Any]) -> Any:
+        raise self.refusal
+
+    def attributes_changed(self, client: Client) -> None:
+        pass
+
+    def end_context(self, client: Client) -> None:
+        pass
+
+    async def stop(self) -> None:
+        pass
+
+
 def failed(request: FetchRequest, code: int) -> Fetched:
     """The same error for each of the metrics."""
     return Fetched([EmptySegment(pmid, code) for pmid in request.pmids])

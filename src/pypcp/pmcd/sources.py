@@ -30,6 +30,8 @@ class Sources:
     include_dirs: tuple[Path, ...] = ()
     unique_names: bool = False
     _stamps: Mapping[Path, _Stamp | None] = field(default_factory=dict)
+    _names: Tree = field(default_factory=Tree)
+    _names_of: Mapping[Path, _Stamp | None] = field(default_factory=dict)
 
     def read_configuration(self) -> Configuration:
         """``OSError``, ``ConfigurationError``."""
@@ -39,12 +41,19 @@ class Sources:
         return found
 
     def read_names(self) -> Tree:
-        """``NoPmns``, ``PmnsError``."""
+        """The name space; the same one again as long as no file of it has changed. ``NoPmns``, ``PmnsError``."""
         if self.name_space is None:
-            return Tree()
+            return self._names
         self._stamps = {**self._stamps, self.name_space: _stamp(self.name_space)}
-        log.debug("%s: the name space is read", self.name_space)
-        return load_name_space(self.name_space, include_dirs=self.include_dirs, duplicates=not self.unique_names)
+        if self._names_of and self._names_of == _stamps_of(self._names_of):
+            log.info('PMNS file "%s" is unchanged', self.name_space)
+            return self._names
+        files: list[Path] = []
+        names = load_name_space(
+            self.name_space, include_dirs=self.include_dirs, duplicates=not self.unique_names, opened=files.append
+        )
+        self._names, self._names_of = names, _stamps_of(files)
+        return names
 
     def changed(self) -> bool:
         """Is any of the files another one than was read last? Costs a stat(2) each."""

@@ -8,6 +8,7 @@ functions on codes and on finished value sets, which the codec applies where :fu
 from __future__ import annotations
 
 import errno
+import sys
 import threading
 from collections.abc import Iterable
 from typing import Any, Final, TextIO
@@ -74,7 +75,8 @@ class IpcTable:
         self._lock = threading.Lock()
         self._channels: dict[int, Channel] = {}
         self._size = 0
-        self._last = _NO_DESCRIPTOR
+        self.last_fd = _NO_DESCRIPTOR
+        """The descriptor used last; to set it is atomic in itself, and what whoever receives a PDU does."""
 
     # The documented six.
 
@@ -97,7 +99,7 @@ class IpcTable:
     def lookup(self) -> Channel:
         """The channel used last; ``ProtocolError`` before any use. See: __pmLookupIPC, __pmAddIPC(3)."""
         with self._lock:
-            return self._lookup(self._last)
+            return self._lookup(self.last_fd)
 
     def override_last(self, fd: int) -> None:
         """Makes ``fd``, whatever its number, the last used; the table stays as it is.
@@ -105,7 +107,7 @@ class IpcTable:
         Every receive of a PDU does this with its descriptor. See: __pmOverrideLastFd, __pmAddIPC(3).
         """
         with self._lock:
-            self._last = fd
+            self.last_fd = fd
 
     def reset(self, fd: int) -> None:
         """Forgets all about ``fd``: its version becomes unknown (0). See: __pmResetIPC, __pmAddIPC(3).
@@ -115,15 +117,15 @@ class IpcTable:
         with self._lock:
             self._channels.pop(fd, None)
 
-    def print_table(self, stream: TextIO) -> None:
-        """One line: the descriptors whose version is known, each with version and socket flag.
+    def print_table(self, stream: TextIO | None = None) -> None:
+        """One line, by default on standard error: each descriptor whose version is known, with version and socket flag.
 
         See: __pmPrintIPC, __pmAddIPC(3).
         """
         with self._lock:
             known = [(fd, channel) for fd, channel in sorted(self._channels.items()) if channel.version]
             entries = "".join(f" {fd}({channel.version},{int(channel.socket)})" for fd, channel in known)
-        stream.write(f"IPC table fd(PDU version):{entries}\n")
+        (stream or sys.stderr).write(f"IPC table fd(PDU version):{entries}\n")
 
     # One fact at a time.
 
@@ -157,7 +159,7 @@ class IpcTable:
     def last_version(self) -> int:
         """The version of the descriptor used last; 0 if unknown. C name: __pmLastVersionIPC."""
         with self._lock:
-            return self._version(self._last)
+            return self._version(self.last_fd)
 
     def socket(self, fd: int) -> bool:
         """Is it a socket? False if unknown. C name: __pmSocketIPC."""
@@ -185,7 +187,7 @@ class IpcTable:
         while size <= fd:
             size *= 2
         self._size = size
-        self._last = fd
+        self.last_fd = fd
 
     def _entry(self, fd: int) -> Channel:
         self._cover(fd)

@@ -30,6 +30,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 FORCED_DOMAIN: ContextVar[int | None] = ContextVar("forced_domain", default=None)
 """The domain of agents declared in this context, whatever they say: a daemon's configuration has the last word."""
 
+GIVEN_STATE: ContextVar[Path | None] = ContextVar("given_state", default=None)
+"""Where agents declared in this context keep their ids, if they do not say themselves.
+
+It has to be known by then: an author may say which instances there are as soon as he has declared their domain.
+"""
+
 
 class Declarations:
     """All that an author says of an agent: :class:`pypcp.pmda.agent.Agent` without the answers.
@@ -64,7 +70,7 @@ class Declarations:
         self.registry = Registry(self.domain)
         self._names = Names(self.registry)
         self._labels = Labels(labels, notes)
-        self._state = state
+        self._state = state if state is not None else GIVEN_STATE.get()
         self._caches: list[tuple[str, InstanceCache]] = []
         self._plain: Source | None = None
         self._background: list[BackgroundCluster] = []
@@ -118,11 +124,16 @@ class Declarations:
         return cache
 
     def use_state(self, directory: Path) -> None:
-        """Remember ids in ``directory`` from now on. For whoever runs an agent, before it is asked anything."""
+        """Remember ids in ``directory`` from now on, unless there is a directory already.
+
+        For whoever runs an agent that he has not imported by :func:`pypcp.pmda.finding.find_agent`, before it has any
+        members or instances: those keep the ids they have.
+        """
+        if self._state is not None:
+            return
         self._state = directory
         for file, cache in self._caches:
-            if cache.path is None:
-                cache.open(directory / file)
+            cache.open(directory / file)
 
     def cluster(
         self, number: int, refresh: Callable[..., Any] | None = None, *, after: Cluster | None = None

@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 from pypcp.model.ids import MAX_DOMAIN, InDom
 from pypcp.model.units import Units
 from pypcp.model.values import Semantics, ValueType
-from pypcp.pmda.background import Background, BackgroundCluster
+from pypcp.pmda.background import BackgroundCluster
 from pypcp.pmda.declare import Facts, Source
 from pypcp.pmda.events import EventMetrics, EventQueue
 from pypcp.pmda.indom import Indom, LabelInstance
 from pypcp.pmda.instance_cache import InstanceCache
 from pypcp.pmda.interface import Client
 from pypcp.pmda.labels import Given, Labels
+from pypcp.pmda.lifetime import SHUTDOWN_LIMIT_S, Lifetime
 from pypcp.pmda.metrics import Cluster, Metric
 from pypcp.pmda.names import NameAnswers, Names, Subtree
 from pypcp.pmda.readiness import Readiness
@@ -74,7 +75,7 @@ class Declarations:
         self._caches: list[tuple[str, InstanceCache]] = []
         self._plain: Source | None = None
         self._background: list[BackgroundCluster] = []
-        self._running = Background()
+        self._lifetime = Lifetime()
         self._startup: list[Callable[[], Any]] = []
         self._shutdown: list[Callable[[], Any]] = []
         self._check: Callable[[], Any] | None = None
@@ -286,12 +287,16 @@ class Declarations:
         return function
 
     def startup(self, function: F) -> F:
-        """Decorator: called (or awaited) once when the agent is started; until it is done the agent is not ready."""
+        """Decorator: called (or awaited) once when the agent is started; until it is done the agent is not ready.
+
+        Sources in the background are read after that. Coroutines run in the loop in which the sources' coroutines run,
+        so what is opened here can be used there. What fails is logged, and the agent answers.
+        """
         self._startup.append(function)
         return function
 
     def shutdown(self, function: F) -> F:
-        """Decorator: called once when the agent is stopped."""
+        """Decorator: called (or awaited, in the loop of the startup) once when the agent is stopped."""
         self._shutdown.append(function)
         return function
 
@@ -335,16 +340,24 @@ class Declarations:
 
     def start(self) -> None:
         """Begin what goes on in the background. For whoever runs an agent; a fork after this is too late."""
-        self._running.start(self._background)
+        self._lifetime.start(self._startup, self._background, self.readiness)
+
+    def prepare(self) -> None:
+        """Instead of :meth:`start`, for tests: run the startup, here and to its end. What it raises is raised."""
         for function in self._startup:
-            self._running.run_before_ready(function, self.readiness)
+            self._lifetime.run(function)
+
+    def read_background(self) -> None:
+        """Read the sources in the background once, here and to their end."""
+        self._lifetime.read(self._background)
 
     def stop(self) -> None:
-        """End what :meth:`start` has begun, and save what is to be remembered."""
-        self._running.stop()
+        """End what :meth:`start` or :meth:`prepare` has begun, and save what is to be remembered."""
+        self._lifetime.stop_reading()
         try:
             for function in self._shutdown:
-                function()
+                self._lifetime.run(function, SHUTDOWN_LIMIT_S)
         finally:
+            self._lifetime.end()
             for _, cache in self._caches:
                 cache.save(also_activated=True)

@@ -6,6 +6,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,7 +41,11 @@ class Finding:
 
 def review(agent: Agent) -> list[Finding]:
     """Look at all that is declared, and fetch everything twice."""
-    with AgentTester(agent) as tester:
+    with ExitStack() as running:
+        try:
+            tester = running.enter_context(AgentTester(agent))
+        except Exception as error:  # noqa: BLE001 - the author's code: whatever it raises is a finding
+            return [Finding(agent.name, True, f"its startup failed: {type(error).__name__}: {error}")]
         findings = [*_as_a_whole(agent), *_values(agent, tester)]
     for metric in agent.registry.metrics.values():
         for check in _METRIC_CHECKS:

@@ -57,15 +57,12 @@ class BackgroundCluster(Cluster):
         """Take what the background has delivered, if it is new; judge whether it is still good."""
         delivered = self._delivered
         if delivered is None:
-            self.failure = self.failed or TryAgain(f"cluster {self.domain}.{self.number} has not been read yet")
+            self.failure = self.failed or TryAgain(f"{self} has not been read yet")
         elif time.monotonic() - delivered.at > self.keep:
-            self.failure = self.failed or TryAgain(f"cluster {self.domain}.{self.number}: the last values are too old")
+            self.failure = self.failed or TryAgain(f"{self}: the last values are too old")
         elif delivered is not self._taken or self.failure is not None:
             self._taken = delivered
-            try:
-                self._take(delivered.snapshot)
-            except Exception as error:  # noqa: BLE001 - the author's code: it costs these metrics only
-                self._fail(error)
+            self._take(delivered.snapshot)
 
     def read_now(self) -> None:
         """Read once, here, however long it takes, what is no coroutine."""
@@ -94,5 +91,6 @@ class BackgroundCluster(Cluster):
 
     def _note(self, error: Exception) -> None:
         if self.failed is None:
-            log_failure(error, f"cluster {self.domain}.{self.number} in the background")
+            log_failure(error, f"{self} in the background")
+        self.is_broken = not isinstance(error, PcpError)
         self.failed = failure_of(error)

@@ -39,9 +39,11 @@ def pmcd_with(
     *options: str,
     state: Path,
     notready: bool = False,
+    python_path: Path | None = None,
 ) -> Iterator[Daemon]:
     """A pmcd, "stock" or "ours", that starts one of our agents as a process of its own."""
-    words = [*SERVE, str(agent), "--state", str(state), "-l", str(state / "agent.log"), *options]
+    start = SERVE if python_path is None else ["/usr/bin/env", f"PYTHONPATH={python_path}", *SERVE]
+    words = [*start, str(agent), "--state", str(state), "-l", str(state / "agent.log"), *options]
     line = f"{domain} pipe binary {'notready ' if notready else ''}{' '.join(words)}"
     with (_stock if kind == "stock" else _ours)(name, line, names, state) as daemon:
         yield daemon

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from interop.agents import PMDAS, dynamic_names, pmcd_with
+from interop.agents import PMDAS, SERVE, dynamic_names, pmcd_with
 from peers import Daemon, StockPmcd, clean_environment, compiled_agent, require, stock
 
 LIMIT_S = 20.0
@@ -222,3 +222,72 @@ def test_each_client_reads_an_agents_events_at_its_own_pace(pmcd, tmp_path):
         eventually(lambda: "value 0" in clients())
     assert 'journal.log.line "disk is full"' in printed
     assert "journal.log.severity 3" in printed
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """A distribution with an agent, as pip leaves it behind."""
+    place = tmp_path / "installed"
+    facts = place / "acme_metrics-1.0.dist-info"
+    facts.mkdir(parents=True)
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-metrics\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[pypcp.agents]\nacme = acme_metrics.storage:agent\n")
+    package = place / "acme_metrics"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "storage.py").write_text(
+        "from pypcp.pmda import Agent\n"
+        'agent = Agent("acme", 300)\n'
+        'things = agent.indom(0, persistent=True, help_="Things")\n'
+        'things.replace(["a", "b"])\n'
+        '@agent.metric("acme.thing", indom=things)\n'
+        "def thing() -> list[int]:\n"
+        "    return [1, 2]\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(place))
+    return place
+
+
+def test_an_agent_that_a_package_offers_is_served_by_its_name(pmcd, installed, tmp_path):
+    names = dynamic_names("acme", tmp_path / "names")
+    with pmcd_with(pmcd, "acme", 300, "acme", names, state=tmp_path, python_path=installed) as daemon:
+        assert 'inst [1 or "b"] value 2' in pminfo(daemon, "-f", "acme.thing")
+    assert (tmp_path / "300.0").read_text().endswith(" b\n")
+
+
+def test_an_agent_that_a_package_offers_is_listed(installed):
+    listed = subprocess.run([*SERVE[:-1], "list"], check=True, capture_output=True, text=True, env=os.environ)
+    assert ["acme", "acme_metrics.storage:agent"] in [line.split() for line in listed.stdout.splitlines()]
+
+
+def test_members_have_instances_of_their_own_and_can_be_stored_into(pmcd, tmp_path):
+    agent = tmp_path / "pools.py"
+    agent.write_text(
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass, field\n"
+        "from pypcp.pmda import Agent\n"
+        "@dataclass\n"
+        "class Pool:\n"
+        "    vendor: str\n"
+        "    disks: dict[str, int] = field(default_factory=dict)\n"
+        'agent = Agent("pools", 300)\n'
+        'pools = agent.subtree("pools.pool", clusters=range(10, 12))\n'
+        "disks = pools.indom(lambda pool: pool.disks, serials=range(5, 9))\n"
+        '@pools.metric(indom=disks, units="byte", labels=lambda pool: {"vendor": pool.vendor})\n'
+        "def used(pool: Pool) -> dict[str, int]:\n"
+        "    return pool.disks\n"
+        "@used.on_store\n"
+        "def set_used(pool: Pool, instance: str, value: int) -> None:\n"
+        "    pool.disks[instance] = value\n"
+        'pools.add("fast", Pool("acme", {"sda": 1, "sdb": 2}))\n'
+        'pools.add("slow", Pool("bolt", {"sdb": 3}))\n'
+    )
+    names = dynamic_names(agent, tmp_path / "names")
+    with pmcd_with(pmcd, "pools", 300, agent, names, state=tmp_path) as daemon:
+        stored = stock("pmstore", "-h", daemon.tcp, "-i", "sdb", "pools.pool.fast.used", "7")
+        assert "old value=2 new value=7" in stored.stdout
+        assert 'inst [1 or "sdb"] value 7' in pminfo(daemon, "-f", "pools.pool.fast.used")
+        slow = pminfo(daemon, "-f", "-d", "-l", "pools.pool.slow.used")
+        assert 'inst [1 or "sdb"] value 3' in slow
+        assert "InDom: 300.6" in slow
+        assert '"vendor":"bolt"' in slow

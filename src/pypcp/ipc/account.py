@@ -49,8 +49,10 @@ class Account:
 
     def become(self) -> None:
         """Be this account from now on, in all threads, with no way back. ``PermissionDenied`` where that did not take;
-        ``PermissionError`` for who is not root.
+        ``PermissionError`` for who is neither root nor this account already.
         """
+        if self.uid and os.getresuid() == (self.uid,) * 3:
+            return
         os.setgroups(self.groups)
         os.setresgid(self.gid, self.gid, self.gid)
         os.setresuid(self.uid, self.uid, self.uid)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Concatenate, ParamSpec, TypeVar
 
 from pypcp.errors import AgentNotReady, BadStore, BadType, NoText, PermissionDenied, UnknownPmid
 from pypcp.model.desc import Desc
@@ -21,6 +23,20 @@ from pypcp.pmda.segments import Fetched
 from pypcp.pmda.sweep import Sweep
 from pypcp.wire.result import typed
 from pypcp.wire.text import TextKind
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _alone(answer: Callable[Concatenate[Agent, P], T]) -> Callable[Concatenate[Agent, P], T]:
+    """Nothing changes while this is answered."""
+
+    @functools.wraps(answer)
+    def locked(agent: Agent, /, *args: P.args, **named: P.kwargs) -> T:
+        with agent.lock:
+            return answer(agent, *args, **named)
+
+    return locked
 
 
 @dataclass(slots=True, eq=False)
@@ -46,24 +62,25 @@ class Agent(Declarations):
             self._check()
 
     def fetch(self, request: FetchRequest, client: Client) -> Fetched:
-        if self._check is not None or not self.readiness.ready:
-            self._admit()
-        for hook in self._before_fetch:
-            hook()
-        prepared: _Prepared | None = request.prepared
-        if prepared is None or prepared.generation != self.registry.generation:
-            prepared = request.prepared = self._prepare(request)
-        moment = object() if request.moment is None else request.moment
-        for cluster in prepared.clusters:
-            cluster.refresh(moment)
-        if prepared.generation != self.registry.generation:
-            # What was read made metrics come or go.
-            prepared = request.prepared = self._prepare(request)
-        sweep = prepared.sweep
-        sweep.read(client)
-        fetched = sweep.fetched
-        fetched.changes = self.registry.take_changes() if self.registry.changes else 0
-        return fetched
+        with self.lock:
+            if self._check is not None or not self.readiness.ready:
+                self._admit()
+            for hook in self._before_fetch:
+                hook()
+            prepared: _Prepared | None = request.prepared
+            if prepared is None or prepared.generation != self.registry.generation:
+                prepared = request.prepared = self._prepare(request)
+            moment = object() if request.moment is None else request.moment
+            for cluster in prepared.clusters:
+                cluster.refresh(moment)
+            if prepared.generation != self.registry.generation:
+                # What was read made metrics come or go.
+                prepared = request.prepared = self._prepare(request)
+            sweep = prepared.sweep
+            sweep.read(client)
+            fetched = sweep.fetched
+            fetched.changes = self.registry.take_changes() if self.registry.changes else 0
+            return fetched
 
     def _prepare(self, request: FetchRequest) -> _Prepared:
         clusters: dict[Cluster, None] = {}
@@ -79,6 +96,7 @@ class Agent(Declarations):
         refreshed = [cluster for cluster in clusters if cluster.refreshes]
         return _Prepared(self.registry.generation, refreshed, Sweep(readers))
 
+    @_alone
     def desc(self, pmid: int) -> Desc:
         self._admit()
         return self.registry.metric(pmid).desc
@@ -90,16 +108,20 @@ class Agent(Declarations):
         found.refresh()
         return found
 
+    @_alone
     def instances(self, indom: int) -> tuple[Sequence[int], Sequence[str]]:
         found = self._indom(indom)
         return found.ids, found.names
 
+    @_alone
     def instance_name(self, indom: int, instance: int) -> str:
         return self._indom(indom).name_of(instance)
 
+    @_alone
     def instance_id(self, indom: int, name: str) -> int:
         return self._indom(indom).id_of(name)
 
+    @_alone
     def text(self, ident: int, kind: TextKind) -> str:
         self._admit()
         found = self.registry.metrics.get(ident) if kind & TextKind.PMID else self.registry.indoms.get(ident)
@@ -108,6 +130,7 @@ class Agent(Declarations):
             raise NoText()
         return text
 
+    @_alone
     def labels(self, ident: int, level: LabelType, profile: Profile) -> list[LabelSet]:
         self._admit()
         if level is LabelType.INSTANCES:
@@ -133,6 +156,7 @@ class Agent(Declarations):
         found = registry.metrics.get(ident) if level is LabelType.ITEM else registry.indoms.get(ident)
         return None if found is None else found.labels.set_for(level)
 
+    @_alone
     def store(self, value_sets: Sequence[ValueSet], client: Client) -> None:
         self._admit()
         wanted = [self._to_store(value_set) for value_set in value_sets]
@@ -158,26 +182,32 @@ class Agent(Declarations):
                     metric.indom.name_of(instance)
         return metric, typed(value_set, metric.desc.type)
 
+    @_alone
     def lookup_name(self, name: str) -> Pmid:
         self._admit()
         return self._names.lookup(name)
 
+    @_alone
     def names_of(self, pmid: int) -> list[str]:
         self._admit()
         return self._names.names_of(pmid)
 
+    @_alone
     def children(self, name: str) -> list[tuple[str, bool]]:
         self._admit()
         return self._names.children(name)
 
+    @_alone
     def traverse(self, name: str) -> list[str]:
         self._admit()
         return self._names.traverse(name)
 
+    @_alone
     def attributes_changed(self, client: Client) -> None:
         for function in self._on_attributes:
             function(client)
 
+    @_alone
     def end_context(self, client: Client) -> None:
         for function in self._on_end:
             function(client)

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pypcp.model.ids import MAX_DOMAIN, InDom
 from pypcp.model.units import Units
 from pypcp.model.values import Semantics, ValueType
-from pypcp.pmda.background import Background, BackgroundCluster
+from pypcp.pmda.background import BackgroundCluster
 from pypcp.pmda.declare import Facts, Source
 from pypcp.pmda.events import EventMetrics, EventQueue
+from pypcp.pmda.hooks import Hooks
 from pypcp.pmda.indom import Indom, LabelInstance
 from pypcp.pmda.instance_cache import InstanceCache
-from pypcp.pmda.interface import Client
 from pypcp.pmda.labels import Given, Labels
+from pypcp.pmda.lifetime import SHUTDOWN_LIMIT_S, Lifetime
 from pypcp.pmda.metrics import Cluster, Metric
-from pypcp.pmda.names import NameAnswers, Names, Subtree
-from pypcp.pmda.readiness import Readiness
+from pypcp.pmda.names import NameAnswers, Names
 from pypcp.pmda.registry import Registry
+from pypcp.pmda.subtree import Subtree
 from pypcp.pmns.tree import Tree
-from pypcp.wire.pdu import StateChange
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 FORCED_DOMAIN: ContextVar[int | None] = ContextVar("forced_domain", default=None)
 """The domain of agents declared in this context, whatever they say: a daemon's configuration has the last word."""
 
+GIVEN_STATE: ContextVar[Path | None] = ContextVar("given_state", default=None)
+"""Where agents declared in this context keep their ids, if they do not say themselves.
 
-class Declarations:
+It has to be known by then: an author may say which instances there are as soon as he has declared their domain.
+"""
+
+
+class Declarations(Hooks):
     """All that an author says of an agent: :class:`pypcp.pmda.agent.Agent` without the answers.
 
     Declare metrics with the decorators :meth:`metric` and :meth:`source`, or, many at once from a table, with
@@ -40,6 +44,9 @@ class Declarations:
     ``help_`` says what the agent is about, ``labels`` and ``notes`` hold for all its metrics. ``client_attributes``:
     the agent wants to know of each client what the daemon knows (``client.uid``, ``client.container``, ...).
     ``state`` is the directory where ids are remembered over restarts; without it they last as long as the process.
+
+    ``lock`` is held while a request is answered, and by all that changes metrics, names and instances: so any thread
+    may change them. Hold it to make several changes of which no client sees one without the other.
     """
 
     def __init__(
@@ -56,26 +63,20 @@ class Declarations:
         domain = FORCED_DOMAIN.get() or domain
         if not 1 <= domain <= MAX_DOMAIN:
             raise ValueError(f"agent {name}: domain {domain}, must be 1 to {MAX_DOMAIN}")
+        super().__init__(client_attributes=client_attributes)
         self.name = name
         self.domain = domain
         self.help = help_
-        self.client_attributes = client_attributes
-        self.readiness = Readiness()
         self.has_quit = False
         self.registry = Registry(self.domain)
+        self.lock = self.registry.lock
         self._names = Names(self.registry)
         self._labels = Labels(labels, notes)
-        self._state = state
+        self._state = state if state is not None else GIVEN_STATE.get()
         self._caches: list[tuple[str, InstanceCache]] = []
         self._plain: Source | None = None
         self._background: list[BackgroundCluster] = []
-        self._running = Background()
-        self._startup: list[Callable[[], Any]] = []
-        self._shutdown: list[Callable[[], Any]] = []
-        self._check: Callable[[], Any] | None = None
-        self._before_fetch: list[Callable[[], Any]] = []
-        self._on_attributes: list[Callable[[Client], Any]] = []
-        self._on_end: list[Callable[[Client], Any]] = []
+        self._lifetime = Lifetime()
 
     # Declaring
 
@@ -90,13 +91,14 @@ class Declarations:
         labels: Given | None = None,
         notes: Given | None = None,
         label_instance: LabelInstance | None = None,
+        note_instance: LabelInstance | None = None,
     ) -> Indom:
         """Declare an instance domain (``serial`` 0 to 4194303).
 
         Its instances are ``fixed`` (ids and names that never change), or what ``members`` finds in each snapshot of the
         source whose metrics have this domain (``members=list``: a mapping's keys), or what the agent's code says with
-        :meth:`Indom.replace`. ``persistent``: ids stay with their names over restarts. ``label_instance`` gives an
-        instance's labels by its name.
+        :meth:`Indom.replace`. ``persistent``: ids stay with their names over restarts. ``label_instance`` and
+        ``note_instance`` give an instance's labels and notes by its name.
         """
         ident = InDom.build(self.domain, serial)
         declared = Indom(
@@ -107,6 +109,7 @@ class Declarations:
             members=members,
             labels=Labels(labels, notes),
             label_instance=label_instance,
+            note_instance=note_instance,
         )
         self.registry.add_indom(declared)
         return declared
@@ -119,11 +122,16 @@ class Declarations:
         return cache
 
     def use_state(self, directory: Path) -> None:
-        """Remember ids in ``directory`` from now on. For whoever runs an agent, before it is asked anything."""
+        """Remember ids in ``directory`` from now on, unless there is a directory already.
+
+        For whoever runs an agent that he has not imported by :func:`pypcp.pmda.finding.find_agent`, before it has any
+        members or instances: those keep the ids they have.
+        """
+        if self._state is not None:
+            return
         self._state = directory
         for file, cache in self._caches:
-            if cache.path is None:
-                cache.open(directory / file)
+            cache.open(directory / file)
 
     def cluster(
         self, number: int, refresh: Callable[..., Any] | None = None, *, after: Cluster | None = None
@@ -159,6 +167,8 @@ class Declarations:
 
         def declare(function: Callable[[], Any]) -> Source:
             if every is None:
+                if inspect.iscoroutinefunction(function):
+                    raise TypeError(f"{function.__qualname__}: no fetch waits for a coroutine; say how often: every=10")
                 made: Cluster = self.cluster(number, function)
             else:
                 made = self._in_background(number, function, every, timeout, keep)
@@ -212,8 +222,8 @@ class Declarations:
         restarts. With a ``source`` the members and their data are those of its snapshot (a mapping, or what ``members``
         makes one of); without, the agent's code adds and removes them.
         """
-        cache = self._cache(f"{self.domain}.names.{clusters.start}")
-        made = Subtree(self.registry, root, clusters, cache, members, source)
+        self._names.check_clusters(root, clusters)
+        made = Subtree(self.registry, root, clusters, self._cache, members, source)
         for number in clusters:
             self.registry.reserve(number)
         self._names.add_subtree(made)
@@ -249,7 +259,7 @@ class Declarations:
 
     def alias(self, name: str, pmid: int) -> None:
         """Give a metric, also one of another agent, a further name."""
-        self.registry.names.insert(name, pmid)
+        self.registry.alias(name, pmid)
 
     def remove(self, metric: Metric) -> None:
         """Take a metric away, with all its names; clients are told."""
@@ -260,45 +270,7 @@ class Declarations:
         """Say what holds for all metrics of a cluster of pmids."""
         self.registry.cluster_labels[number] = Labels(labels, notes)
 
-    # What the agent does besides answering
-
-    def check(self, function: F) -> F:
-        """Decorator: called before every request; raises a ``PcpError`` to refuse it.
-
-        See: pmdaSetCheckCallBack(3)
-        """
-        self._check = function
-        return function
-
-    def before_fetch(self, function: F) -> F:
-        """Decorator: called once for every fetch, before anything is read."""
-        self._before_fetch.append(function)
-        return function
-
-    def startup(self, function: F) -> F:
-        """Decorator: called (or awaited) once when the agent is started; until it is done the agent is not ready."""
-        self._startup.append(function)
-        return function
-
-    def shutdown(self, function: F) -> F:
-        """Decorator: called once when the agent is stopped."""
-        self._shutdown.append(function)
-        return function
-
-    def on_attributes(self, function: F) -> F:
-        """Decorator: called with a client whose attributes have come or changed. See: pmdaAttribute(3)"""
-        self.client_attributes = True
-        self._on_attributes.append(function)
-        return function
-
-    def on_end(self, function: F) -> F:
-        """Decorator: called with a client that has gone. See: pmdaSetEndContextCallBack(3)"""
-        self._on_end.append(function)
-        return function
-
-    def not_ready(self) -> AbstractContextManager[None]:
-        """Within this block the agent is not to be asked; clients are told to try again. See: pmdaSendError(3)"""
-        return self.readiness.not_ready()
+    # What has changed, and what there is
 
     def quit(self) -> None:
         """Where the agent is a process: end it, once the request that is being answered is. A daemon keeps its own."""
@@ -310,12 +282,18 @@ class Declarations:
 
     def labels_changed(self) -> None:
         """Tell clients, with the next values they fetch, that labels have changed."""
-        self.registry.changes |= StateChange.LABEL_CHANGE
+        self.registry.labels_changed()
 
     @property
     def background(self) -> Sequence[BackgroundCluster]:
         """The sources that are read in the background."""
         return self._background
+
+    @property
+    def sources(self) -> Sequence[Cluster]:
+        """What the metrics and the subtrees there are now are read from."""
+        clusters = [*self._names.sources(), *(metric.cluster for metric in self.registry.metrics.values())]
+        return list(dict.fromkeys(clusters))
 
     @property
     def names(self) -> Tree:
@@ -329,16 +307,24 @@ class Declarations:
 
     def start(self) -> None:
         """Begin what goes on in the background. For whoever runs an agent; a fork after this is too late."""
-        self._running.start(self._background)
+        self._lifetime.start(self._startup, self._background, self.readiness)
+
+    def prepare(self) -> None:
+        """Instead of :meth:`start`, for tests: run the startup, here and to its end. What it raises is raised."""
         for function in self._startup:
-            self._running.run_before_ready(function, self.readiness)
+            self._lifetime.run(function)
+
+    def read_background(self) -> None:
+        """Read the sources in the background once, here and to their end."""
+        self._lifetime.read(self._background)
 
     def stop(self) -> None:
-        """End what :meth:`start` has begun, and save what is to be remembered."""
-        self._running.stop()
+        """End what :meth:`start` or :meth:`prepare` has begun, and save what is to be remembered."""
+        self._lifetime.stop_reading()
         try:
             for function in self._shutdown:
-                function()
+                self._lifetime.run(function, SHUTDOWN_LIMIT_S)
         finally:
+            self._lifetime.end()
             for _, cache in self._caches:
                 cache.save(also_activated=True)

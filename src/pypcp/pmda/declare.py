@@ -73,7 +73,9 @@ class Template:
         return function if self.takes_snapshot else lambda snapshot: function()
 
 
-def template(function: Callable[..., Any], facts: Facts, prefix: str, *, from_snapshot: bool) -> Template:
+def template(
+    function: Callable[..., Any], facts: Facts, prefix: str, *, from_snapshot: bool, has_instances: bool
+) -> Template:
     """What ``function`` and ``facts`` say together. ``TypeError``: they do not make a metric."""
     # With a type given the annotation may be anything, and is not looked at.
     told = declared_by(function) if facts.type_ is None else Declared()
@@ -83,7 +85,7 @@ def template(function: Callable[..., Any], facts: Facts, prefix: str, *, from_sn
         raise TypeError(f"{where}: a value must be there when asked for; read it in a source with every=")
     if type_ is None:
         raise TypeError(f"{where}: annotate what it returns (-> int, float, str, dict[str, int], ...), or give type_=")
-    if told.many and facts.indom is None:
+    if told.many and not has_instances:
         raise TypeError(f"{where}: it gives a value an instance, so indom= is needed")
     sem = facts.sem or told.sem or Semantics.INSTANT
     labels = Labels(facts.labels, facts.notes)
@@ -138,6 +140,8 @@ class Source:
 
     def declare(self, function: Callable[..., Any], facts: Facts, *, from_snapshot: bool = True) -> Metric:
         """Make a metric of a function."""
-        made = template(function, facts, self._prefix, from_snapshot=from_snapshot)
+        made = template(
+            function, facts, self._prefix, from_snapshot=from_snapshot, has_instances=facts.indom is not None
+        )
         item = self._registry.next_item(self.cluster.number) if facts.item is None else facts.item
         return made.declare(self.cluster, item, made.name, made.read())

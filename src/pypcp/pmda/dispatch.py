@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pypcp.errors import NotConnected, ProtocolError, UnknownInstance
-from pypcp.model.labels import LabelType
+from pypcp.model.labels import LabelSet, LabelType
 from pypcp.model.profile import EVERYTHING, Profile
 from pypcp.pmda.interface import AgentInterface, Client, FetchRequest, refusal_of
 from pypcp.pmda.reply import NSEC_PER_SEC, ReplyLayout
@@ -67,6 +67,7 @@ class Dispatcher:
         self._profile_key = b""
         self._fetches: OrderedDict[tuple[bytes, bytes], _Prepared] = OrderedDict()
         self._held_bytes = 0
+        self._instance_labels: dict[int, tuple[list[LabelSet], bytes]] = {}
         self._indoms: dict[int, tuple[tuple[int, ...], tuple[str, ...], bytes]] = {}
 
     def answer(self, frame: bytes) -> bytes:
@@ -166,9 +167,16 @@ class Dispatcher:
     def _text(self, pdu: TextRequest, client: Client) -> Pdu:
         return TextReply(pdu.ident, self.agent.text(pdu.ident, pdu.kind))  # type: ignore[arg-type]
 
-    def _labels(self, pdu: LabelRequest, client: Client) -> Pdu:
+    def _labels(self, pdu: LabelRequest, client: Client) -> Pdu | bytes:
         level = LabelType(pdu.type)
-        return LabelReply(pdu.ident, level, self.agent.labels(pdu.ident, level, self._profile))
+        sets = self.agent.labels(pdu.ident, level, self._profile)
+        if level is not LabelType.INSTANCES:
+            return LabelReply(pdu.ident, level, sets)
+        # Of many instances these are many, and they stay: as long as the agent gives the same list, so does the reply.
+        known = self._instance_labels.get(pdu.ident)
+        if known is None or known[0] is not sets:
+            known = self._instance_labels[pdu.ident] = sets, encode(LabelReply(pdu.ident, level, sets))
+        return known[1]
 
     def _lookup_name(self, pdu: PmnsNames, client: Client) -> Pdu:
         if len(pdu.names) != 1:

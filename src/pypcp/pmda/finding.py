@@ -11,18 +11,17 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from pypcp.errors import BadArgument
 from pypcp.pmda.agent import Agent
-from pypcp.pmda.declarations import FORCED_DOMAIN
+from pypcp.pmda.declarations import FORCED_DOMAIN, GIVEN_STATE
 
 if TYPE_CHECKING:
-    from importlib.abc import Loader
-    from importlib.machinery import ModuleSpec
     from importlib.metadata import EntryPoint
 
 GROUP: Final = "pypcp.agents"
@@ -34,13 +33,14 @@ def find_agent(name_or_file: str, *, domain: int | None = None, state: Path | No
     """The agent of that name, or declared in that file (a path with a ``/``, or ending in ``.py``).
 
     ``domain``: the domain it has instead of its own. ``state``: where it keeps its ids. ``BadArgument`` says what there
-    is instead; what the author's code raises when it is imported comes as it is.
+    is instead; what the author's code raises when it is imported comes as it is. What it prints then goes where errors
+    go: standard output is the tool's.
     """
-    with _forced(domain):
+    with _given(domain, state), redirect_stdout(sys.stderr):
         if "/" in name_or_file or name_or_file.endswith(".py"):
-            found = _agent_in(_import_file(Path(name_or_file)))
+            found = _in_file(Path(name_or_file))
         elif name_or_file in SHIPPED:
-            found = _agent_in(_import_anew(f"pypcp.agents.{name_or_file}"))
+            found = _shipped(name_or_file)
         else:
             found = _entry_point(name_or_file).load()
         agent = found if isinstance(found, Agent) else _made(found, name_or_file, state)
@@ -58,12 +58,14 @@ def installed_agents() -> dict[str, str]:
 
 
 @contextmanager
-def _forced(domain: int | None) -> Iterator[None]:
-    token = FORCED_DOMAIN.set(domain)
+def _given(domain: int | None, state: Path | None) -> Iterator[None]:
+    """Agents that are declared within this block have this domain, and keep their ids there."""
+    domain_before, state_before = FORCED_DOMAIN.set(domain), GIVEN_STATE.set(state)
     try:
         yield
     finally:
-        FORCED_DOMAIN.reset(token)
+        FORCED_DOMAIN.reset(domain_before)
+        GIVEN_STATE.reset(state_before)
 
 
 def _entry_point(name: str) -> EntryPoint:
@@ -75,46 +77,48 @@ def _entry_point(name: str) -> EntryPoint:
     raise BadArgument(f"no agent {name!r} is installed; there are {known}; a file needs a / or .py in its name")
 
 
-def _import_file(path: Path) -> ModuleType:
+def _in_file(path: Path) -> Any:
     if not path.is_file():
         raise BadArgument(f"{path}: there is no such file")
     # As for a program that is run: what it imports may lie beside it.
     directory = str(path.resolve().parent)
     if directory not in sys.path:
         sys.path.insert(0, directory)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    return _declared_in(_import_anew(path.stem, path), path.stem)
+
+
+def _shipped(name: str) -> Any:
+    module = f"pypcp.agents.{name}"
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise BadArgument(f"{module} is missing in this installation")
+    is_package = spec.submodule_search_locations is not None
+    imported = importlib.import_module(module) if is_package else _import_anew(module, Path(spec.origin))
+    return _declared_in(imported, name)
+
+
+_imported = count()
+
+
+def _import_anew(name: str, path: Path) -> ModuleType:
+    """A module of its own for each agent: whoever asks for one twice gets two, which know nothing of each other."""
+    own_name = f"{name}__agent{next(_imported)}"
+    spec = importlib.util.spec_from_file_location(own_name, path)
     if spec is None or spec.loader is None:
         raise BadArgument(f"{path}: not a Python file")
-    return _executed(spec, spec.loader)
-
-
-def _import_anew(name: str) -> ModuleType:
-    """A module of its own for each agent: whoever asks for one twice gets two, which know nothing of each other."""
-    spec = importlib.util.find_spec(name)
-    if spec is None or spec.loader is None:
-        raise BadArgument(f"{name} is missing in this installation")
-    if spec.submodule_search_locations is not None:
-        return importlib.import_module(name)
-    return _executed(spec, spec.loader)
-
-
-def _executed(spec: ModuleSpec, loader: Loader) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
-    # Meanwhile it can be found by its name, for dataclasses with annotations as texts look theirs up there.
-    before = sys.modules.get(spec.name)
-    sys.modules[spec.name] = module
+    # Classes look for the module they are declared in (dataclasses do, to read annotations).
+    sys.modules[own_name] = module
     try:
-        loader.exec_module(module)
-    finally:
-        del sys.modules[spec.name]
-        if before is not None:
-            sys.modules[spec.name] = before
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[own_name]
+        raise
     return module
 
 
-def _agent_in(module: ModuleType) -> Any:
+def _declared_in(module: ModuleType, short: str) -> Any:
     """What declares the agent of a module."""
-    short = module.__name__.rpartition(".")[2]
     for name in ("agent", f"{short}_agent"):
         found = getattr(module, name, None)
         if found is not None and not isinstance(found, ModuleType):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ class Indom:
     ``names`` and ``ids`` describe the instances there are now. ``generation`` changes whenever they do. Ids are given
     out by a cache and stay with a name for good; a fixed domain has its ids from the author. ``source`` refreshes what
     the instances are read from, for those who ask for the instances and not for values. ``members`` says which
-    instances a snapshot has.
+    instances a snapshot has. ``lock`` is held while they change: the agent's, once the domain is declared.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Indom:
         members: Callable[[Any], Iterable[str]] | None = None,
         labels: Labels = NO_LABELS,
         label_instance: LabelInstance | None = None,
+        note_instance: LabelInstance | None = None,
     ) -> None:
         self.id = indom
         self.oneline, _, self.help = (part.strip() for part in help_.partition("\n"))
@@ -46,11 +48,14 @@ class Indom:
         self.names: tuple[str, ...] = ()
         self.ids: tuple[int, ...] = ()
         self.generation = 0
+        self.lock = threading.RLock()
         self.source: Callable[[], None] | None = None
         self.has_members = members is not None
         self._members = members
         self._label_instance = label_instance
+        self._note_instance = note_instance
         self._labels_made: tuple[int, dict[int, LabelSet]] = (-1, {})
+        self._labels_given: tuple[InDomProfile | None, list[LabelSet]] | None = None
         self._position: dict[int, int] = {}
         self._id_of: dict[str, int] = {}
         self._first_words: tuple[int, dict[str, int]] = (-1, {})
@@ -66,10 +71,22 @@ class Indom:
         now = tuple(names)
         if now == self.names and ids is None:
             return
-        if ids is not None:
-            self._take(now, tuple(ids))
-        else:
-            self._take(now, self.cache.replace(now))
+        with self.lock:
+            if ids is not None:
+                self._take(now, tuple(ids))
+            else:
+                self._take(now, self.cache.replace(now))
+                self.cache.save()
+
+    def follow_cache(self) -> None:
+        """The instances now are those that are active in the cache, ascending by id.
+
+        For who works on the cache himself (``cache.add(name, key=...)``, ``hide``, ``purge``) and not by
+        :meth:`replace`.
+        """
+        with self.lock:
+            active = self.cache.active()
+            self._take(tuple(entry.name for entry in active), tuple(entry.id for entry in active))
             self.cache.save()
 
     def _take(self, names: tuple[str, ...], ids: tuple[int, ...]) -> None:
@@ -139,17 +156,29 @@ class Indom:
         return tuple([ids[at] for at in positions]), lambda column: [column[at] for at in positions]
 
     def instance_labels(self, chosen: InDomProfile | None) -> list[LabelSet]:
-        """A set for each instance that a profile wants; made once for as long as the instances stay."""
-        if self._label_instance is None:
+        """A set for each instance that a profile wants, made once for as long as the instances stay.
+
+        The very same list as the last time where that is still the answer.
+        """
+        if self._label_instance is None and self._note_instance is None:
             return []
         if self._labels_made[0] != self.generation:
-            self._labels_made = self.generation, {}
-        made = self._labels_made[1]
-        wanted, _ = self.select(chosen)
-        for instance in wanted:
-            if instance not in made:
-                labels = self._label_instance(self.name_of(instance))
-                made[instance] = (
-                    label_set_of(labels, {}, LabelType.INSTANCES, instance) if labels else LabelSet(instance)
-                )
-        return [made[instance] for instance in wanted]
+            self.forget_labels()
+        if self._labels_given is None or self._labels_given[0] != chosen:
+            made = self._labels_made[1]
+            wanted, _ = self.select(chosen)
+            for instance in wanted:
+                if instance not in made:
+                    made[instance] = self._labels_of(instance)
+            self._labels_given = chosen, [made[instance] for instance in wanted]
+        return self._labels_given[1]
+
+    def forget_labels(self) -> None:
+        """The labels of the instances are asked of the author anew."""
+        self._labels_made = self.generation, {}
+        self._labels_given = None
+
+    def _labels_of(self, instance: int) -> LabelSet:
+        name = self.name_of(instance)
+        labels, notes = (give(name) if give is not None else {} for give in (self._label_instance, self._note_instance))
+        return label_set_of(labels, notes, LabelType.INSTANCES, instance) if labels or notes else LabelSet(instance)

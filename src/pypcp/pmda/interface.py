@@ -110,7 +110,10 @@ class AgentInterface(Protocol):
         ...
 
     def store(self, value_sets: Sequence[ValueSet], client: Client) -> None:
-        """All or an error (``PermissionDenied``, ``UnknownPmid``, ``BadStore``, ...). See: pmdaStore(3)."""
+        """In order; the first that is refused ends it: ``PermissionDenied``, ``UnknownPmid``, ``BadStore``, ...
+
+        See: pmdaStore(3).
+        """
         ...
 
     def lookup_name(self, name: str) -> Pmid:

@@ -83,6 +83,8 @@ class Cluster:
         self.refreshes = refresh is not None
         self.snapshot: Any = None
         self.failure: PcpError | None = None
+        self.is_broken = False
+        """What it failed with is the author's mistake."""
         self._refresh = refresh
         self._after = after
         self._register = register
@@ -99,9 +101,11 @@ class Cluster:
             return
         self._moment = moment
         try:
-            self._take(self._refresh() if self._after is None else self._refresh(self._after.refreshed(moment)))
+            snapshot = self._refresh() if self._after is None else self._refresh(self._after.refreshed(moment))
         except Exception as error:  # noqa: BLE001 - the author's code: whatever it raises costs these metrics only
-            self._fail(error)
+            self._fail(error, is_answer=isinstance(error, PcpError))
+        else:
+            self._take(snapshot)
 
     def refreshed(self, moment: object) -> Any:
         """The snapshot after a :meth:`refresh`; what that met with is raised."""
@@ -111,16 +115,27 @@ class Cluster:
         return self.snapshot
 
     def _take(self, snapshot: Any) -> None:
-        for follower in self._followers:
-            follower(snapshot)
+        try:
+            for follower in self._followers:
+                follower(snapshot)
+        except Exception as error:  # noqa: BLE001 - the author's snapshot: it costs these metrics only
+            # Names or instances that cannot be are the author's mistake, not what he has to say to clients.
+            self._fail(error, is_answer=False)
+            return
         self.snapshot = snapshot
         self.failure = None
+        self.is_broken = False
 
-    def _fail(self, error: Exception) -> None:
-        """The metrics answer with an error; the log hears of it once, not at every fetch."""
-        if self.failure is None:
-            log_failure(error, f"cluster {self.domain}.{self.number}")
+    def _fail(self, error: Exception, *, is_answer: bool) -> None:
+        """The metrics answer with an error; the log hears of one that is a mistake once, not at every fetch."""
+        if not is_answer and not self.is_broken:
+            where = None if isinstance(error, PcpError) else error  # which says what to do; how it came there does not
+            log.warning("%s: the agent's code failed: %s", self, error, exc_info=where)
+        self.is_broken = not is_answer
         self.failure = failure_of(error)
+
+    def __str__(self) -> str:
+        return f"cluster {self.domain}.{self.number}"
 
     def metric(
         self,
@@ -153,18 +168,24 @@ class Cluster:
         return declared
 
 
-def store_by_names(function: Callable[..., None], metric: Metric) -> Callable[..., None]:
-    """What :class:`Metric` calls with (value, instance id, client), calling ``function`` with what it names."""
+def store_by_names(
+    function: Callable[..., None], metric: Metric, data: Callable[[], Any] | None = None
+) -> Callable[..., None]:
+    """What :class:`Metric` calls with (value, instance id, client), calling ``function`` with what it names.
+
+    With ``data`` there may be one more parameter, of any name, which is given that.
+    """
     wanted = parameters_of(function)
-    unknown = set(wanted) - {"value", "instance", "client"}
-    if unknown:
-        raise TypeError(
-            f"{function.__qualname__}: a store function can be given value, instance, client; not {unknown}"
-        )
+    others = [name for name in wanted if name not in ("value", "instance", "client")]
+    if len(others) > (data is not None):
+        known = "value, instance, client" if data is None else "value, instance, client and a member's data"
+        raise TypeError(f"{function.__qualname__}: a store function can be given {known}; not {', '.join(others)}")
 
     def store(value: Value, instance: int, client: Client) -> None:
         name = metric.indom.name_of(instance) if metric.indom is not None else None
         given = {"value": value, "instance": name, "client": client}
+        if data is not None:
+            given.update((other, data()) for other in others)
         function(**{each: given[each] for each in wanted})
 
     return store

@@ -5,24 +5,17 @@ See: pmdaChildren(3), pmdaPMID(3), pmdaName(3).
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Protocol
+import contextlib
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol
 
-from pypcp.errors import GenericError, TooBig, UnknownPmid
+from pypcp.errors import UnknownName, UnknownPmid
 from pypcp.model.ids import Pmid
-from pypcp.model.units import Units
-from pypcp.model.values import Semantics, ValueType
-from pypcp.pmda.declare import Facts, Source, Template, template
-from pypcp.pmda.indom import Indom
-from pypcp.pmda.instance_cache import InstanceCache
-from pypcp.pmda.labels import Given
-from pypcp.pmda.metrics import Cluster, Metric
+from pypcp.pmda.metrics import Cluster
 from pypcp.pmda.registry import Registry
+from pypcp.pmda.subtree import Subtree
 
-_ITEMS: Final = 1024
-_FRESH_S: Final = 0.1
-"""Known names are looked up for so long without reading their source again: a daemon asks for them one by one."""
+_MAX_CLUSTER: Final = 4095
 
 
 class NameAnswers(Protocol):
@@ -45,154 +38,6 @@ class NameAnswers(Protocol):
         ...
 
 
-class Subtree:
-    """Metrics that come and go: ``ROOT.MEMBER.METRIC``, the same metrics for each member.
-
-    A member's name may have dots. What belongs to a member, its *data*, is given to the functions that
-    :meth:`metric` declares. A name keeps its pmid, and gets it again when it comes back. Adding or removing a member
-    costs the depth of its names, however many there are.
-    """
-
-    def __init__(
-        self,
-        registry: Registry,
-        root: str,
-        clusters: range,
-        cache: InstanceCache,
-        members: Callable[[Any], Mapping[str, Any]] | None = None,
-        source: Source | None = None,
-    ) -> None:
-        self.root = root
-        self._registry = registry
-        self._clusters = clusters
-        self._cache = cache
-        self._cluster = Cluster(registry.domain, clusters.start, None, registry.add)
-        self._templates: list[Template] = []
-        self._members: dict[str, Any] = {}
-        self._metrics: dict[str, list[Metric]] = {}
-        self._read_at = 0.0
-        if source is not None:
-            self._cluster = source.cluster
-            find: Callable[[Any], Mapping[str, Any]] = members if members is not None else dict
-            source.cluster.follow(lambda snapshot: self.replace(find(snapshot)))
-
-    def metric(
-        self,
-        name: str | None = None,
-        *,
-        indom: Indom | None = None,
-        type_: ValueType | None = None,
-        sem: Semantics | None = None,
-        units: Units | str = "",
-        help_: str | None = None,
-        labels: Given | None = None,
-        notes: Given | None = None,
-    ) -> Callable[[Callable[..., Any]], Template]:
-        """Decorator: the function takes a member's data, and gives the value of its metric.
-
-        ``name`` is what follows the member's name (without it the function's); an empty one makes the member itself the
-        metric. All else as for :meth:`Source.metric`.
-        """
-        facts = Facts(name, None, indom, type_, sem, units, help_, labels, notes)
-
-        def declare(function: Callable[..., Any]) -> Template:
-            made = template(function, facts, "", from_snapshot=True)
-            self._templates.append(made)
-            for member in self._members:
-                self._metrics[member].append(self._declare(member, made))
-            return made
-
-        return declare
-
-    def add(self, member: str, data: Any = None) -> None:
-        """A member has come, or has new data. ``TooBig``: there are no pmids left for it."""
-        if member not in self._members:
-            self._metrics[member] = self._declare_all(member)
-            self._cache.save()
-            self._registry.names_changed()
-        self._members[member] = data
-
-    def _declare_all(self, member: str) -> list[Metric]:
-        declared: list[Metric] = []
-        try:
-            for made in self._templates:
-                declared.append(self._declare(member, made))
-        except Exception:
-            self._forget(declared)
-            raise
-        return declared
-
-    def _forget(self, metrics: Iterable[Metric]) -> None:
-        for metric in metrics:
-            self._registry.remove(metric)
-            self._cache.hide(metric.name)
-
-    def remove(self, member: str) -> None:
-        """A member has gone; ``KeyError`` if it was not there."""
-        del self._members[member]
-        self._forget(self._metrics.pop(member))
-        self._registry.names_changed()
-
-    def replace(self, members: Mapping[str, Any]) -> None:
-        """These are the members now, with their data."""
-        self._read_at = time.monotonic()
-        if self._members.keys() != members.keys():
-            for gone in [name for name in self._members if name not in members]:
-                self.remove(gone)
-            for name, data in members.items():
-                self.add(name, data)
-        self._members.update(members)
-
-    def __len__(self) -> int:
-        return len(self._members)
-
-    def __contains__(self, member: str) -> bool:
-        return member in self._members
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._members)
-
-    def __getitem__(self, member: str) -> Any:
-        """A member's data; ``KeyError``."""
-        return self._members[member]
-
-    def refresh(self, *, known: bool = False) -> None:
-        """Have the source read again; ``known``: just to make sure of a name that was there when it was read last."""
-        if not (known and time.monotonic() - self._read_at < _FRESH_S):
-            self._cluster.refresh()
-
-    def _declare(self, member: str, made: Template) -> Metric:
-        name = ".".join(part for part in (self.root, member, made.name.lstrip(".")) if part)
-        number = self._number(name)
-        cluster = self._clusters[number // _ITEMS]
-        members = self._members
-        function = made.function
-        if made.takes_client:
-            return made.declare(
-                self._cluster,
-                number % _ITEMS,
-                name,
-                lambda snapshot, client: function(members[member], client=client),
-                cluster,
-            )
-        read = (lambda snapshot: function(members[member])) if made.takes_snapshot else made.read()
-        return made.declare(self._cluster, number % _ITEMS, name, read, cluster)
-
-    def _number(self, name: str) -> int:
-        last = len(self._clusters) * _ITEMS - 1
-        self._cache.maximum = min(self._cache.maximum, last)
-        try:
-            return self._cache.add(name)
-        except GenericError:
-            self._cache.forget_inactive()
-        try:
-            return self._cache.add(name)
-        except GenericError:
-            raise TooBig(
-                f"{name}: {last + 1} metrics below {self.root} are all there can be; give more clusters"
-            ) from None
-
-
 class Names:
     """All the names of an agent, and who answers for which."""
 
@@ -200,6 +45,18 @@ class Names:
         self._registry = registry
         self._subtrees: dict[str, list[Subtree]] = {}
         self._answers: dict[str, NameAnswers] = {}
+
+    def check_clusters(self, root: str, clusters: range) -> None:
+        """``ValueError`` unless a subtree can have its pmids in these clusters, and no other has any there."""
+        if not clusters or min(clusters) < 0 or max(clusters) > _MAX_CLUSTER:
+            raise ValueError(f"subtree {root}: clusters {clusters}, must be some of 0 to {_MAX_CLUSTER}")
+        for other in self._all_subtrees():
+            if both := sorted(set(clusters) & set(other.clusters)):
+                raise ValueError(f"subtree {root}: cluster {both[0]} has the metrics of {other.root} already")
+
+    def sources(self) -> list[Cluster]:
+        """What the subtrees are read from."""
+        return [subtree.cluster for subtree in self._all_subtrees()]
 
     def add_subtree(self, subtree: Subtree) -> None:
         """Names at and below its root come and go."""
@@ -257,7 +114,8 @@ class Names:
         found = self._registry.traverse(name)
         for root, below in self._answers.items():
             if _is_below(root, name):
-                found += below.traverse(root)
+                with contextlib.suppress(UnknownName):  # an author's way of saying that there are none now
+                    found += below.traverse(root)
         return found
 
     def _answering(self, name: str) -> NameAnswers | None:

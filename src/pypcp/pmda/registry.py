@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 
 from pypcp.errors import UnknownInDom, UnknownPmid
@@ -17,11 +18,13 @@ class Registry:
     """``generation`` changes with the metrics; ``changes`` is what clients have not been told of yet.
 
     ``dynamic_roots`` are the names below which metrics come and go while the agent runs. ``names_are_known``: somebody
-    has asked for names, so that there is somebody to tell when they change.
+    has asked for names, so that there is somebody to tell when they change. ``lock`` is held by whoever answers from
+    what is here, and by whoever changes it.
     """
 
     def __init__(self, domain: int) -> None:
         self.domain = domain
+        self.lock = threading.RLock()
         self.metrics: dict[int, Metric] = {}
         self.indoms: dict[int, Indom] = {}
         self.names = Tree()
@@ -35,31 +38,42 @@ class Registry:
     def add(self, metric: Metric) -> None:
         """Take up a metric; one without a name is known by its pmid only. ``ValueError``: name or pmid is taken."""
         pmid = metric.desc.pmid
-        if pmid in self.metrics:
-            raise ValueError(f"{metric.name}: pmid {pmid} is {self.metrics[pmid].name} already")
-        if metric.name:
-            self.names.insert(metric.name, pmid)
-        self.metrics[pmid] = metric
-        self.generation += 1
-        self._next_items[pmid.cluster] = max(self._next_items[pmid.cluster], pmid.item + 1)
+        with self.lock:
+            if pmid in self.metrics:
+                raise ValueError(f"{metric.name}: pmid {pmid} is {self.metrics[pmid].name} already")
+            if metric.name:
+                self.names.insert(metric.name, pmid)
+            self.metrics[pmid] = metric
+            self.generation += 1
+            self._next_items[pmid.cluster] = max(self._next_items[pmid.cluster], pmid.item + 1)
 
     def remove(self, metric: Metric) -> None:
         """Forget a metric and all its names. ``UnknownPmid``"""
-        if self.metrics.pop(metric.desc.pmid, None) is None:
-            raise UnknownPmid(str(metric.desc.pmid))
-        for name in self.names.names(metric.desc.pmid) if self.names.has_pmid(metric.desc.pmid) else ():
-            self.names.remove(name)
-        self.generation += 1
+        pmid = metric.desc.pmid
+        with self.lock:
+            if self.metrics.pop(pmid, None) is None:
+                raise UnknownPmid(str(pmid))
+            for name in self.names.names(pmid) if self.names.has_pmid(pmid) else ():
+                self.names.remove(name)
+            self.generation += 1
+
+    def alias(self, name: str, pmid: int) -> None:
+        """Another name for a pmid; ``PmnsError`` where it is taken."""
+        with self.lock:
+            self.names.insert(name, pmid)
 
     def add_indom(self, indom: Indom) -> None:
         """Take up an instance domain; ``ValueError`` when it is declared already."""
-        if indom.id in self.indoms:
-            raise ValueError(f"instance domain {indom.id} is declared already")
-        self.indoms[indom.id] = indom
+        with self.lock:
+            if indom.id in self.indoms:
+                raise ValueError(f"instance domain {indom.id} is declared already")
+            indom.lock = self.lock
+            self.indoms[indom.id] = indom
 
     def remove_indom(self, indom: Indom) -> None:
         """Forget an instance domain, once no metric has it any more."""
-        del self.indoms[indom.id]
+        with self.lock:
+            del self.indoms[indom.id]
 
     def find(self, cluster: int, item: int) -> Metric | None:
         """The metric of this number, if there is one; ``ValueError`` if there can be none."""
@@ -114,14 +128,24 @@ class Registry:
 
     def metrics_changed(self) -> None:
         """A metric's descriptor is another one: what was prepared for fetches is void."""
-        self.generation += 1
+        with self.lock:
+            self.generation += 1
 
     def names_changed(self) -> None:
         """Names have come or gone."""
         if self.names_are_known:
-            self.changes |= StateChange.NAMES_CHANGE
+            with self.lock:
+                self.changes |= StateChange.NAMES_CHANGE
+
+    def labels_changed(self) -> None:
+        """Labels are others now, also those of instances that stay."""
+        with self.lock:
+            for indom in self.indoms.values():
+                indom.forget_labels()
+            self.changes |= StateChange.LABEL_CHANGE
 
     def take_changes(self) -> int:
         """What has changed since this was asked last, as the mask that goes with a reply."""
-        changes, self.changes = self.changes, StateChange.NO_CHANGE
-        return int(changes)
+        with self.lock:
+            changes, self.changes = self.changes, StateChange.NO_CHANGE
+            return int(changes)

@@ -6,6 +6,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,8 +41,12 @@ class Finding:
 
 def review(agent: Agent) -> list[Finding]:
     """Look at all that is declared, and fetch everything twice."""
-    with AgentTester(agent) as tester:
-        findings = [*_as_a_whole(agent), *_values(agent, tester)]
+    with ExitStack() as running:
+        try:
+            tester = running.enter_context(AgentTester(agent))
+        except Exception as error:  # noqa: BLE001 - the author's code: whatever it raises is a finding
+            return [Finding(agent.name, True, f"its startup failed: {type(error).__name__}: {error}")]
+        findings = [*_as_a_whole(agent), *_sources(agent), *_values(agent, tester)]
     for metric in agent.registry.metrics.values():
         for check in _METRIC_CHECKS:
             findings += [Finding(metric.name, *found) for found in check(metric, agent)]
@@ -61,6 +66,13 @@ def _as_a_whole(agent: Agent) -> Iterator[Finding]:
     roots = [name for name, _ in agent.children("")]
     if len(roots) > 1:
         yield Finding(agent.name, False, f"its names begin with {', '.join(roots)}; one root is easier to install")
+
+
+def _sources(agent: Agent) -> Iterator[Finding]:
+    for cluster in agent.sources:
+        cluster.refresh()
+        if cluster.is_broken:
+            yield Finding(str(cluster), True, f"what it reads cannot be used: {cluster.failure}")
 
 
 def _texts(metric: Metric, agent: Agent) -> _Remarks:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,8 +46,8 @@ class _Conversation:
         self._frames = FrameReader()
         self._waiting: list[bytes] = []
         self._told_not_ready = told_not_ready
-        # Held while a request is answered: "ready" is said after "not ready", and never into a reply.
-        self._lock = threading.RLock()
+        # Held until a request is answered and sent: "ready" is said after "not ready", and never into a reply.
+        self._lock = agent.lock
 
     def introduce(self) -> None:
         """Exchange credentials: the agent speaks first. ``ChannelClosed``, ``ProtocolError``."""

@@ -62,9 +62,9 @@ class TestClient:
 class AgentTester:
     """Asks an agent. ``agent``: the agent itself, the file that declares it, or the name of an installed one.
 
-    A context manager: within the ``with`` block sources that are read in the background have been read once, and
-    :meth:`refresh` reads them again. Failures that the agent reports are raised as the ``PcpError`` they are.
-    ``changes`` is what the agent has announced with its last values.
+    A context manager: within the ``with`` block the startup has run to its end (what it raises fails the test), sources
+    that are read in the background have been read once, and :meth:`refresh` reads them again. Failures that the agent
+    reports are raised as the ``PcpError`` they are. ``changes`` is what the agent has announced with its last values.
     """
 
     def __init__(self, agent: Agent | str | Path, *, state: Path | None = None) -> None:
@@ -76,7 +76,12 @@ class AgentTester:
         self._counters: dict[tuple[int, int], int | float] = {}
 
     def __enter__(self) -> Self:
-        self.refresh()
+        try:
+            self.agent.prepare()
+            self.refresh()
+        except BaseException:
+            self.agent.stop()
+            raise
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -84,8 +89,7 @@ class AgentTester:
 
     def refresh(self) -> None:
         """Read the background sources now."""
-        for cluster in self.agent.background:
-            cluster.read_now()
+        self.agent.read_background()
 
     # Clients
 

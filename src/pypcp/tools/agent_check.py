@@ -8,17 +8,21 @@ from collections.abc import Sequence
 from pypcp.errors import PcpError
 from pypcp.pmda.finding import find_agent
 from pypcp.pmda.review import review
-from pypcp.tools.agent import agent_parser
+from pypcp.tools.agent import agent_parser, mistake_in
 
 
 def main(argv: Sequence[str]) -> int:
     """Print a line a finding; the exit status is 1 if there is a mistake among them."""
     given = agent_parser("check", "Say what a reviewer would say of an agent. Fetches all its values.").parse_args(argv)
     try:
-        findings = review(find_agent(given.agent))
+        agent = find_agent(given.agent)
     except PcpError as error:
         print(f"pypcp agent check: {error}", file=sys.stderr)
         return 2
+    except Exception as error:  # noqa: BLE001 - the author's code, whose mistakes are what is looked for
+        print(f"pypcp agent check: {mistake_in(error)}", file=sys.stderr)
+        return 2
+    findings = review(agent)
     for finding in sorted(findings, key=lambda finding: (not finding.mistake, finding.about)):
         print(finding)
     mistakes = sum(finding.mistake for finding in findings)

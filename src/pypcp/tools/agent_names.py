@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 
 from pypcp.errors import PcpError
 from pypcp.pmda.finding import find_agent
 from pypcp.pmda.names import name_space_entry
-from pypcp.tools.agent import agent_parser
+from pypcp.tools.agent import agent_parser, mistake_in
 
 
 def main(argv: Sequence[str]) -> int:
@@ -21,8 +22,13 @@ def main(argv: Sequence[str]) -> int:
     given = parser.parse_args(argv)
     try:
         agent = find_agent(given.agent, domain=given.domain)
+        with redirect_stdout(sys.stderr):  # what the author's code prints is no name space
+            names = [name for name, _ in agent.children("")]
     except PcpError as error:
         print(f"pypcp agent names: {error}", file=sys.stderr)
         return 1
-    print(name_space_entry(agent.domain, [name for name, _ in agent.children("")], whole=given.root))
+    except Exception as error:  # noqa: BLE001 - the author's code
+        print(f"pypcp agent names: {mistake_in(error)}", file=sys.stderr)
+        return 1
+    print(name_space_entry(agent.domain, names, whole=given.root))
     return 0

@@ -1,8 +1,11 @@
-"""``pypcp agent run``: an agent's values at once, and again whenever its file is saved."""
+"""``pypcp agent run``: an agent's values at once, and again whenever its file or one beside it is saved."""
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import sys
+import sysconfig
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -17,12 +20,16 @@ from pypcp.tools.agent import agent_parser
 from pypcp.tools.render import units_text, value_text
 
 _LOOK_S: Final = 0.2
+_PYTHONS: Final = [Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")]
+_INSTALLED: Final = {"site-packages", "dist-packages"}
 _NAME_WIDTH: Final = 40
 
 
 def main(argv: Sequence[str]) -> int:
     """Print values until interrupted; the exit status."""
-    parser = agent_parser("run", "Show an agent's values, and again on every save of its file, until interrupted.")
+    parser = agent_parser(
+        "run", "Show an agent's values, and again on every save of its file or one beside it, until interrupted."
+    )
     parser.add_argument("names", metavar="METRIC", nargs="*", help="show these, or all below these names, only")
     parser.add_argument("--once", action="store_true", help="show them once")
     given = parser.parse_intermixed_args(argv)
@@ -36,23 +43,47 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _show_on_every_save(agent: str, names: Sequence[str]) -> None:
-    shown = _saved(Path(agent))
+    # Compiled files are told apart by the second, and an author saves twice in one.
+    sys.dont_write_bytecode = True
+    file = Path(agent)
+    watch = file.is_file()
+    shown = _saved(file)
     _show_now(agent, names)
     # The name of an installed agent is no file: it is shown once, and looked at no more.
-    while shown is not None:
+    while watch:
         time.sleep(_LOOK_S)
-        now = _saved(Path(agent))
-        if now not in (shown, None):  # None: an editor that saves under another name is about to rename it
+        now = _saved(file)
+        if now != shown and file in now:  # an editor that saves under another name is about to rename it
             shown = now
+            for name in _modules_beside(file):
+                del sys.modules[name]
+            importlib.invalidate_caches()
             _show_now(agent, names)
 
 
-def _saved(path: Path) -> int | None:
-    """When the file was saved last (nanoseconds); None where there is none."""
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return None
+def _saved(file: Path) -> dict[Path, int]:
+    """When the agent's file, those beside it, and what they have imported from there were saved (nanoseconds)."""
+    found = {}
+    for path in {file, *file.parent.glob("*.py"), *_modules_beside(file).values()}:
+        with contextlib.suppress(OSError):
+            found[path] = path.stat().st_mtime_ns
+    return found
+
+
+def _modules_beside(file: Path) -> dict[str, Path]:
+    """The modules that were imported from the directory of an agent's file, packages there included.
+
+    But not Python's own, ours, or what is installed, which may lie below it, too.
+    """
+    directory = file.resolve().parent
+    found = {}
+    for name, module in list(sys.modules.items()):
+        path = Path(getattr(module, "__file__", None) or "/").resolve()
+        if not path.is_relative_to(directory) or name == "__main__" or name.partition(".")[0] == "pypcp":
+            continue
+        if _INSTALLED.isdisjoint(path.parts) and not any(path.is_relative_to(each) for each in _PYTHONS):
+            found[name] = path
+    return found
 
 
 def _show_now(agent: str, names: Sequence[str]) -> None:

@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _terminate)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with agent_log(Path(given.agent).stem, given.log, verbose=given.debug):
+    with agent_log(Path(given.agent).stem, given.log, verbose=given.debug is not None):
         try:
             _serve(given, wires)
         except (PcpError, OSError) as error:
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     add("-d", "--domain", type=int, metavar="N", help="use this domain instead of the agent's own")
     add("-l", "--log", type=Path, metavar="FILE", help="log file (default: standard error)")
     add("-U", "--username", dest="user", metavar="USER", help="become this user")
-    add("-D", "--debug", action="store_true", help="log more")
+    add("-D", "--debug", metavar="SPEC", help="log more, whatever SPEC says (stock's agents choose by it)")
     add("--notready", action="store_true", help="the agent's line in pmcd.conf says notready")
     add("--state", type=Path, metavar="DIR", help="where numbers of instances and names are kept")
     ways = parser.add_mutually_exclusive_group()

@@ -178,3 +178,81 @@ def test_a_startup_that_fails_is_logged_and_the_agent_answers(agent, caplog):
     agent.start()
     until(lambda: agent.readiness.ready)
     assert "no controller" in caplog.text
+
+
+def test_sources_begin_when_the_startup_has_ended_and_use_what_it_opened(agent):
+    opened: dict[str, asyncio.AbstractEventLoop] = {}
+    seen = []
+
+    @agent.startup
+    async def connect() -> None:
+        await asyncio.sleep(0.05)
+        opened["session"] = asyncio.get_running_loop()
+
+    @agent.source(every=0.01)
+    def plain() -> int:
+        seen.append(("plain", bool(opened)))
+        return 1
+
+    @agent.source(every=0.01)
+    async def later() -> int:
+        seen.append(("later", opened.get("session") is asyncio.get_running_loop()))
+        return 1
+
+    @agent.shutdown
+    async def disconnect() -> None:
+        seen.append(("closed", opened["session"] is asyncio.get_running_loop()))
+
+    agent.start()
+    until(lambda: {name for name, _ in seen} == {"plain", "later"})
+    agent.stop()
+    assert set(seen) == {("plain", True), ("later", True), ("closed", True)}
+
+
+def test_startups_run_one_after_the_other(agent):
+    order = []
+
+    @agent.startup
+    def first() -> None:
+        threading.Event().wait(0.05)
+        order.append("first")
+
+    @agent.startup
+    async def second() -> None:
+        order.append("second")
+
+    agent.start()
+    until(lambda: agent.readiness.ready)
+    assert order == ["first", "second"]
+
+
+def test_a_startup_that_never_ends_does_not_hold_up_the_stop(agent):
+    begun = threading.Event()
+
+    @agent.startup
+    async def forever() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    agent.start()
+    assert begun.wait(LIMIT_S)
+    started = time.monotonic()
+    agent.stop()
+    assert time.monotonic() - started < 1
+
+
+def test_a_task_of_the_startup_goes_on_until_the_stop(agent):
+    tasks = []
+
+    async def watch() -> None:
+        await asyncio.Event().wait()
+
+    @agent.startup
+    async def begin() -> None:
+        tasks.append(asyncio.create_task(watch()))
+
+    agent.start()
+    until(lambda: agent.readiness.ready)
+    assert not tasks[0].done()
+    agent.stop()
+    assert tasks[0].cancelled()

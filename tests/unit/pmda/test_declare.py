@@ -360,6 +360,9 @@ def test_labels_of_instances_are_made_once_for_as_long_as_the_instances_stay(age
     things.replace(["a", "c"])
     tester.labels(things.id, LabelType.INSTANCES)
     assert asked == ["a", "b", "a", "c"]
+    agent.labels_changed()
+    tester.labels(things.id, LabelType.INSTANCES)
+    assert asked[4:] == ["a", "c"]
 
 
 def test_persistent_instances_keep_their_numbers_in_the_next_process(tmp_path):
@@ -424,3 +427,40 @@ def test_ids_are_kept_even_where_the_authors_last_function_fails(tmp_path):
     with pytest.raises(OSError, match="author's trouble"):
         agent.stop()
     assert (tmp_path / "100.3").read_text().endswith(" b\n")
+
+
+def test_a_coroutine_that_nobody_would_await_is_refused_at_once(agent):
+    async def later() -> int:
+        return 1
+
+    with pytest.raises(TypeError, match="every="):
+        agent.source()(later)
+
+
+def test_instances_have_notes_beside_their_labels(agent):
+    things = agent.indom(
+        0, fixed={0: "a"}, label_instance=lambda name: {"name": name}, note_instance=lambda name: {"seen": True}
+    )
+    noted = agent.indom(1, fixed={0: "a"}, note_instance=lambda name: {"seen": True})
+    tester = AgentTester(agent)
+    (told,) = tester.labels(things.id, LabelType.INSTANCES)
+    assert told.json == b'{"name":"a","seen":true}'
+    assert [label.flags for label in told.labels] == [
+        LabelType.INSTANCES,
+        LabelType.INSTANCES | LabelType.OPTIONAL,
+    ]
+    assert tester.labels(noted.id, LabelType.INSTANCES)[0].json == b'{"seen":true}'
+
+
+def test_instances_follow_their_cache_where_the_author_works_on_that(agent, tmp_path):
+    things = agent.indom(0, persistent=True)
+    agent.use_state(tmp_path)
+    things.cache.add("b", key=b"1")
+    things.cache.add("a", key=b"2")
+    things.follow_cache()
+    assert sorted(things.names) == ["a", "b"]
+    assert [things.id_of("a"), things.id_of("b")] == [things.cache.by_key(b"2").id, things.cache.by_key(b"1").id]
+    things.cache.hide("b")
+    things.follow_cache()
+    assert things.names == ("a",)
+    assert " [31] b\n" in (tmp_path / "100.0").read_text()

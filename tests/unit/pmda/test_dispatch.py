@@ -320,3 +320,18 @@ def test_whatever_bytes_come_the_agent_answers_or_is_silent_and_never_fails(agen
         struct.pack_into(">i", frame, 0, len(frame))
         reply = dispatcher.answer(bytes(frame))
         assert not reply or isinstance(decode(reply), Pdu)
+
+
+def test_labels_of_instances_are_encoded_once_for_as_long_as_they_stay():
+    agent = Agent("t", 100)
+    things = agent.indom(0, label_instance=lambda name: {"name": name})
+    things.replace(["a", "b"])
+    dispatcher = Dispatcher(agent)
+    request = encode(LabelRequest(things.id, LabelType.INSTANCES))
+    first = dispatcher.answer(request)
+    assert dispatcher.answer(request) is first
+    things.replace(["a", "c"])
+    changed = decode(dispatcher.answer(request))
+    assert [each.json for each in changed.sets] == [b'{"name":"a"}', b'{"name":"c"}']
+    dispatcher.answer(encode(ProfilePdu(0, Profile(indoms={things.id: InDomProfile(False, frozenset({0}))}))))
+    assert [each.json for each in decode(dispatcher.answer(request)).sets] == [b'{"name":"a"}']

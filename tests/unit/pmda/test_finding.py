@@ -9,6 +9,7 @@ import pytest
 from pypcp.errors import BadArgument
 from pypcp.pmda import Agent, finding
 from pypcp.pmda.finding import find_agent, installed_agents
+from pypcp.tools.main import main
 
 ONE = 'from pypcp.pmda import Agent\n{name} = Agent("acme", 300)\n'
 
@@ -92,3 +93,60 @@ def test_something_else_than_an_agent_is_refused(tmp_path):
     path.write_text("def odd_agent(state):\n    return 5\n")
     with pytest.raises(BadArgument, match="int"):
         find_agent(str(path))
+
+
+KEEPING = """
+import os
+from pypcp.pmda import Agent
+agent = Agent("acme", 300)
+things = agent.indom(3, persistent=True)
+pools = agent.subtree("acme.pool", clusters=range(10, 11))
+@pools.metric("")
+def size(size: int) -> int:
+    return size
+names = os.environ["ACME_NAMES"].split()
+things.replace(names)
+pools.replace(dict.fromkeys(names, 1))
+"""
+
+
+def test_ids_of_what_a_file_says_while_it_is_imported_are_those_of_the_last_process(tmp_path, monkeypatch):
+    path = tmp_path / "acme.py"
+    path.write_text(KEEPING)
+    ids = {}
+    for names in ("a b c", "c b a z"):
+        monkeypatch.setenv("ACME_NAMES", names)
+        agent = find_agent(str(path), state=tmp_path / "state")
+        things = agent.registry.find_indom(3)
+        for name in names.split():
+            item = agent.lookup_name(f"acme.pool.{name}").item
+            assert ids.setdefault(name, (things.id_of(name), item)) == (things.id_of(name), item)
+    assert ids == {"a": (0, 0), "b": (1, 1), "c": (2, 2), "z": (3, 3)}
+
+
+def test_a_file_may_have_dataclasses_with_annotations_that_are_not_evaluated(tmp_path):
+    path = tmp_path / "acme.py"
+    path.write_text(
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n"
+        "@dataclass\n"
+        "class Pool:\n"
+        "    size: int\n" + ONE.format(name="agent")
+    )
+    assert find_agent(str(path)).name == "acme"
+
+
+def test_nothing_is_left_of_a_file_that_could_not_be_imported(tmp_path):
+    path = tmp_path / "half.py"
+    path.write_text("1 / 0\n")
+    with pytest.raises(ZeroDivisionError):
+        find_agent(str(path))
+    assert [name for name in sys.modules if name.startswith("half")] == []
+
+
+def test_what_a_file_prints_while_it_is_imported_is_no_output_of_a_tool(tmp_path, capsys):
+    path = tmp_path / "acme.py"
+    path.write_text('print("hello")\n' + ONE.format(name="agent"))
+    assert main(["agent", "names", "--root", str(path)]) == 0
+    printed = capsys.readouterr()
+    assert (printed.out.splitlines()[0], printed.err) == ("root {", "hello\n")

@@ -291,3 +291,25 @@ def test_adding_one_name_costs_the_same_among_twenty_thousand(agent, tmp_path):
 def test_the_entry_of_a_name_space_names_the_domain():
     assert name_space_entry(321, ["acme"], whole=False) == "    acme\t321:*:*"
     assert name_space_entry(321, ["acme"], whole=True) == "root {\n    acme\t321:*:*\n}"
+
+
+def test_a_root_whose_author_says_that_nothing_is_there_is_empty_for_a_traversal_of_all(agent):
+    class Nothing:
+        def lookup(self, name: str) -> int:
+            raise UnknownName(name)
+
+        def names_of(self, pmid: int) -> list[str]:
+            raise UnknownPmid()
+
+        def children(self, name: str) -> list[tuple[str, bool]]:
+            raise UnknownName(name)
+
+        def traverse(self, name: str) -> list[str]:
+            raise UnknownName(name)
+
+    agent.metric("acme.static")(free_now)
+    agent.answer_names("acme.own", Nothing())
+    tester = AgentTester(agent)
+    assert tester.names() == tester.names("acme") == ["acme.static"]
+    with pytest.raises(UnknownName):
+        tester.names("acme.own")

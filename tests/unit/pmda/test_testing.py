@@ -1,5 +1,6 @@
 """The test kit: what it gives, and what it catches."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from pypcp.model.labels import LabelType
 from pypcp.model.values import ValueSet, ValueType
 from pypcp.pmda import Agent, Client, Counter
 from pypcp.pmda.indom import Indom
+from pypcp.pmda.review import review
 from pypcp.pmda.testing import AgentTester
 
 pytest_plugins = ["pypcp.pmda.pytest_plugin"]
@@ -190,3 +192,32 @@ def test_what_a_client_may_store_is_given_to_the_agent_as_its_own_type(agent):
     tester.store("t.number", 2.5, client=tester.client())
     assert stored == [(2.5, 1)]
     assert isinstance(tester.fetch_sets([number.desc.pmid])[0], ValueSet)
+
+
+def test_the_startup_has_run_before_the_sources_are_read(agent):
+    sessions = []
+
+    @agent.startup
+    async def connect() -> None:
+        sessions.append(asyncio.get_running_loop())
+
+    @agent.source(every=60)
+    async def later() -> int:
+        return len(sessions) if sessions == [asyncio.get_running_loop()] else 0
+
+    @later.metric()
+    def count(now: int) -> int:
+        return now
+
+    with AgentTester(agent) as tester:
+        assert tester.fetch("t.count") == 1
+
+
+def test_a_startup_that_fails_fails_the_test_and_the_review(agent):
+    @agent.startup
+    async def broken() -> None:
+        raise RuntimeError("no controller")
+
+    with pytest.raises(RuntimeError, match="no controller"), AgentTester(agent):
+        pass
+    assert [str(each) for each in review(agent)] == ["mistake  t: its startup failed: RuntimeError: no controller"]

@@ -4,8 +4,9 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import pytest
 
 from pypcp.resolver import untrusted_files
 from pypcp.resolver.container import Container
-from pypcp.resolver.engine_task import EngineTask, Findings
+from pypcp.resolver.containers_agent import shown
+from pypcp.resolver.engine_task import EngineTask, Findings, key_of
 from pypcp.resolver.engines.containerd import Containerd
 from pypcp.resolver.engines.docker import Docker
 from pypcp.resolver.engines.lxc import Lxc
@@ -414,6 +416,102 @@ def test_a_scan_that_hangs_is_late_and_nobody_elses_business() -> None:
     thread.join(10)
     assert not thread.is_alive()
     os.close(release)
+
+
+@pytest.fixture
+def sleepers() -> Iterator[Callable[[], int]]:
+    """Starts processes; each is ended and waited for after the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> int:
+        started.append(subprocess.Popen(["/bin/sleep", "1000"]))
+        return started[-1].pid
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def runc_state(folder: Path, pid: int) -> None:
+    folder.mkdir(parents=True)
+    state = {"init_process_pid": pid, "init_process_start": start_time(pid)}
+    (folder / "state.json").write_text(json.dumps(state))
+
+
+def task_of(tree: Path, space: str, ident: str, pid: int) -> None:
+    """A task of containerd's that runs, and runc's state of it."""
+    task = tree / f"containerd/io.containerd.runtime.v2.task/{space}/{ident}"
+    task.mkdir(parents=True)
+    (task / "config.json").write_text("{}")
+    (task / "init.pid").write_text(str(pid))
+    runc_state(tree / f"containerd/runc/{space}/{ident}", pid)
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def let_go(findings: Findings) -> None:
+    for process in findings.live.values():
+        process.close()
+
+
+def test_one_name_in_two_name_spaces_is_two_containers_and_bare_it_is_no_answer(
+    tree: Path, sleepers: Callable[[], int]
+) -> None:
+    pids = {space: sleepers() for space in ("default", "apps")}
+    for space, pid in pids.items():
+        task_of(tree, space, "web", pid)
+    task = EngineTask(Containerd(str(tree / "containerd")), lambda *_: None)
+    before = descriptors()
+    findings = task.scan()
+    snapshot = Snapshot(findings.containers)
+    with pytest.raises(Ambiguous):
+        snapshot.find("web")
+    for space, pid in pids.items():
+        for name in (f"{space}/web", f"{space}.web"):
+            found = snapshot.find(name)
+            assert found is not None
+            assert findings.live[key_of(found)].pid == pid
+    task.scan()
+    assert descriptors() == before + 4, "two processes, two descriptors each"
+    let_go(findings)
+
+
+def test_a_process_is_held_for_the_first_container_that_claims_it_and_no_other(
+    tree: Path, sleepers: Callable[[], int]
+) -> None:
+    pid = sleepers()
+    for number in range(50):
+        runc_state(tree / f"podman/runc/{number:064x}", pid)
+    lists(tree, "containers.json", [{"id": f"{number:064x}"} for number in range(50)])
+    before = descriptors()
+    findings = EngineTask(podman(tree), lambda *_: None).scan()
+    assert [container.pid for container in findings.containers] == [pid] + 49 * [0]
+    assert descriptors() == before + 2
+    let_go(findings)
+
+
+def test_a_scan_that_fails_leaves_no_descriptor(tree: Path, sleepers: Callable[[], int]) -> None:
+    class Failing(Containerd):
+        def folders(self) -> set[str]:
+            raise RuntimeError
+
+    task_of(tree, "default", "web", sleepers())
+    before = descriptors()
+    with pytest.raises(RuntimeError):
+        EngineTask(Failing(str(tree / "containerd")), lambda *_: None).scan()
+    assert descriptors() == before
+
+
+def test_containers_of_one_id_are_instances_of_different_names() -> None:
+    twins = [Container("containerd", "web", space=f"/run/containerd/{space}") for space in ("default", "apps", "x")]
+    users = [Container("podman", "aa", owner=owner) for owner in (0, 1000, 1001)]
+    assert list(shown([(container, None) for container in (*twins, *users)], "/sys/fs/cgroup")) == [
+        *("web", "containerd/web", "containerd/run/containerd/x/web"),
+        *("aa", "podman/aa", "podman/1001/aa"),
+    ]
 
 
 def test_a_folder_reads_nothing_outside_of_itself(tmp_path: Path) -> None:

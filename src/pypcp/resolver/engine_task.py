@@ -17,11 +17,11 @@ FULL_SCAN_EVERY_S = 60.0
 """In case a change went unheard."""
 LATE_AFTER_S = 1.0
 
-Key = tuple[str, str, int]
+Key = tuple[str, str, str, int]
 
 
 class Findings(NamedTuple):
-    """What one scan found. ``live`` holds the verified processes, by :func:`key_of`."""
+    """What one scan found. ``live`` holds the verified processes, by :func:`key_of`; no process is two containers'."""
 
     containers: list[Container]
     live: dict[Key, LiveProcess]
@@ -30,7 +30,7 @@ class Findings(NamedTuple):
 
 def key_of(container: Container) -> Key:
     """What tells containers of all engines apart."""
-    return container.engine, container.ident, container.owner
+    return container.engine, container.space, container.ident, container.owner
 
 
 class EngineTask:
@@ -75,7 +75,7 @@ class EngineTask:
             if self._stopped:
                 return
             self._busy_since = time.monotonic()
-            findings = self._scan()
+            findings = self.scan()
             self._busy_since = None
             self._deliver(self, findings)
 
@@ -87,17 +87,35 @@ class EngineTask:
             now = time.monotonic()
             self._due = [moment for moment in self._due if moment > now]
 
-    def _scan(self) -> Findings:
-        containers, live = [], {}
-        for container in self.engine.scan():
-            process = self._process(container) if container.pid else None
-            if process is None:
-                container = container._replace(running=False, paused=False, pid=0)
-            else:
-                live[key_of(container)] = process
-            containers.append(container)
+    def scan(self) -> Findings:
+        """What the engine has now, and the processes that are held for it; called in the thread."""
+        containers: list[Container] = []
+        live: dict[Key, LiveProcess] = {}
+        held: set[int] = set()
+        try:
+            for container in self.engine.scan():
+                key = key_of(container)
+                unclaimed = container.pid not in held and key not in live
+                process = self._process(container) if container.pid and unclaimed else None
+                if process is None:
+                    container = container._replace(running=False, paused=False, pid=0)
+                else:
+                    live[key] = process
+                    held.add(process.pid)
+                containers.append(container)
+            folders = self.engine.folders()
+        except BaseException:
+            self._let_go(live)
+            raise
         self._live = live
-        return Findings(containers, live, self.engine.folders())
+        return Findings(containers, live, folders)
+
+    def _let_go(self, found: dict[Key, LiveProcess]) -> None:
+        """Of a scan that came to nothing: those that an earlier one handed over are not ours any more."""
+        handed_over = set(map(id, self._live.values()))
+        for process in found.values():
+            if id(process) not in handed_over:
+                process.close()
 
     def _process(self, container: Container) -> LiveProcess | None:
         """The process of the last scan if it is still the one, else a newly verified one."""

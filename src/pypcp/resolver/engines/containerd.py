@@ -21,6 +21,7 @@ class Containerd:
     name = "containerd"
 
     def __init__(self, state_root: str = STATE_ROOT) -> None:
+        self._state_root = state_root
         self._tasks = f"{state_root}/{_TASKS}"
         self._runc = [f"{state_root}/runc", "/run/containerd/runc"]
         self._folders: set[str] = set()
@@ -68,7 +69,8 @@ class Containerd:
             running=bool(pid),
             pid=pid,
             start_time=runtime.start_time,
-            aliases=kubernetes.of_annotations(annotations),
+            aliases=(*kubernetes.of_annotations(annotations), f"{space}/{ident}", f"{space}.{ident}"),
+            space=f"{self._state_root}/{space}",
         )
 
     def _specification(self, tasks: Folder, space: str, ident: str) -> dict[str, Any]:

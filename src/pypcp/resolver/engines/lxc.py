@@ -73,7 +73,7 @@ class Lxc:
             started = start_time(pid) if pid else 0
         except (OSError, ValueError, IndexError):
             pid = started = 0
-        return Container(self.name, name, (name,), running=bool(pid), pid=pid, start_time=started)
+        return Container(self.name, name, (name,), running=bool(pid), pid=pid, start_time=started, space=self._root)
 
 
 def cgroup_parents(cgroup_root: str) -> list[str]:

@@ -18,6 +18,7 @@ from pypcp.resolver.engines.nspawn import Nspawn
 from pypcp.resolver.engines.podman import Podman
 from pypcp.resolver.ground_watch import Ground
 from pypcp.resolver.resolver import Resolver
+from pypcp.resolver.sealing import open_in_time
 
 SWITCH_INTERVAL_S = 0.0005
 """How long a scanning thread may keep the interpreter from the thread that answers."""
@@ -52,17 +53,26 @@ def run(
     pipe: tuple[int, int] | None,
     memory: mmap.mmap,
     domain: int,
-    seal: Callable[[list[str]], str],
+    seal: Callable[[list[str | int]], str],
     note: Callable[..., None],
 ) -> None:
-    """Serve until the starter goes away. ``seal`` closes the doors: only what it is given can be read then."""
+    """Serve until the starter goes away. ``seal`` closes the doors: only what it is given (paths, or descriptors of
+    directories) can be read then."""
     here = engines(os.environ)
-    ground = Ground(root for engine in here for root in engine.roots())
     if pipe:
         importlib.import_module(AGENT)  # nothing can be loaded any more once the doors are closed
-    confined = seal(["/proc", cgroup_root(os.environ), *ground.readable()])
+    opened = open_in_time([engine.roots() for engine in here])
+    confined = seal(["/proc", cgroup_root(os.environ), *opened.descriptors])
+    for late in opened.late:
+        note("engine-shut-out", engine=here[late].name, reason="its directories do not answer")
+    for descriptor in opened.descriptors:
+        os.close(descriptor)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    resolver = Resolver(loop, link, reader, here, ground, note, confined)
+    grounded = [
+        (engine, Ground(engine.roots(), opened.identities, shut_out=number in opened.late))
+        for number, engine in enumerate(here)
+    ]
+    resolver = Resolver(loop, link, reader, grounded, note, confined)
 
     def serve() -> None:
         if pipe:

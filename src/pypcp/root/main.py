@@ -211,8 +211,8 @@ class Helper:
         )
         os._exit(0)
 
-    def seal_resolver(self, readable: list[str]) -> str:
-        """Confine the resolver to these paths and to harmless system calls; what of that is in force, in words."""
+    def seal_resolver(self, readable: list[str | int]) -> str:
+        """Confine the resolver to these directories and to harmless calls; what is in force, in words."""
         in_force = []
         try:
             in_force.append(f"landlock {landlock.restrict(readable)}")

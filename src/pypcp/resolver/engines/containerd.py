@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from pypcp.resolver.container import Container
-from pypcp.resolver.engines import kubernetes, runtime_state
+from pypcp.resolver.engines import AGAIN_S, kubernetes, runtime_state
+from pypcp.resolver.roots import Root
 from pypcp.resolver.untrusted_files import Folder, mapping, number, open_folder, text
 
 STATE_ROOT = "/run/containerd"
@@ -19,6 +20,8 @@ class Containerd:
     """The tasks of one containerd; docker's, which it keeps in a name space of their own, are docker's."""
 
     name = "containerd"
+    owner = 0
+    again_s = AGAIN_S
 
     def __init__(self, state_root: str = STATE_ROOT) -> None:
         self._state_root = state_root
@@ -27,9 +30,9 @@ class Containerd:
         self._folders: set[str] = set()
         self._known: dict[tuple[str, str], tuple[tuple[int, int, int], dict[str, Any]]] = {}
 
-    def roots(self) -> list[str]:
+    def roots(self) -> list[Root]:
         """Tasks, and runtime state."""
-        return [self._tasks, *dict.fromkeys(self._runc)]
+        return [Root(path) for path in dict.fromkeys([self._tasks, *self._runc])]
 
     def folders(self) -> set[str]:
         """The name spaces, the tasks of each, and each task: its process file comes last."""
@@ -37,7 +40,7 @@ class Containerd:
 
     def scan(self) -> list[Container]:
         """Every container that has a task; one that was only created has none, and no process either."""
-        folder = open_folder(self._tasks)
+        folder = open_folder(Root(self._tasks))
         if folder is None:
             self._folders = set()
             return []
@@ -47,7 +50,7 @@ class Containerd:
             return [task for space in spaces for task in self._space(folder, space)]
 
     def _space(self, folder: Folder, space: str) -> Iterator[Container]:
-        tasks = open_folder(f"{self._tasks}/{space}", follow=False)
+        tasks = folder.below(space)
         if tasks is None:
             return
         self._folders.add(f"{self._tasks}/{space}")
@@ -58,7 +61,7 @@ class Containerd:
 
     def _container(self, tasks: Folder, space: str, ident: str) -> Container:
         annotations = mapping(self._specification(tasks, space, ident).get("annotations"))
-        runtime = runtime_state.read([f"{root}/{space}" for root in self._runc], ident)
+        runtime = runtime_state.read([Root(f"{root}/{space}") for root in self._runc], ident)
         raw = tasks.read(f"{ident}/init.pid", 64)
         pid = runtime.pid or (number(int(raw)) if raw and raw.strip().isdigit() else 0)
         given = text(annotations.get("nerdctl/name"))

@@ -6,8 +6,10 @@ import os
 from collections.abc import Mapping
 
 from pypcp.resolver.container import Container
+from pypcp.resolver.engines import AGAIN_S
 from pypcp.resolver.engines.host_processes import children, first_in_own_space, host_processes
 from pypcp.resolver.processes import start_time
+from pypcp.resolver.roots import Root
 from pypcp.resolver.untrusted_files import open_folder
 
 LXC_ROOT = "/var/lib/lxc"
@@ -22,6 +24,9 @@ _OTHERS = (
 class Lxc:
     """The containers of one directory. Their first process is the child of ``[lxc monitor] DIRECTORY NAME``."""
 
+    owner = 0
+    again_s = AGAIN_S
+
     def __init__(self, name: str, root: str, cgroup_root: str) -> None:
         self.name = name
         self._root = root
@@ -34,9 +39,9 @@ class Lxc:
         own = cls("lxc", environment.get("PCP_LXC_DIR", LXC_ROOT), cgroup_root)
         return [own, *(cls(name, root, cgroup_root) for name, root in _OTHERS)]
 
-    def roots(self) -> list[str]:
+    def roots(self) -> list[Root]:
         """The directory of containers."""
-        return [self._root]
+        return [Root(self._root)]
 
     def folders(self) -> set[str]:
         """The directory, and where control groups appear when a container starts."""
@@ -44,7 +49,7 @@ class Lxc:
 
     def scan(self) -> list[Container]:
         """Every container that has a directory."""
-        folder = open_folder(self._root)
+        folder = open_folder(Root(self._root))
         if folder is None:
             self._folders = set()
             return []

@@ -7,12 +7,13 @@ import mmap
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pypcp.resolver.engines import Engine
 from pypcp.resolver.engines.containerd import STATE_ROOT, Containerd
 from pypcp.resolver.engines.docker import Docker
+from pypcp.resolver.engines.engine_socket import EngineSocket, SocketGround
 from pypcp.resolver.engines.lxc import Lxc
 from pypcp.resolver.engines.nspawn import Nspawn
 from pypcp.resolver.engines.podman import Podman
@@ -55,9 +56,11 @@ def run(
     domain: int,
     seal: Callable[[list[str | int]], str],
     note: Callable[..., None],
+    sockets: Sequence[tuple[str, str, int]] = (),
 ) -> None:
     """Serve until the starter goes away. ``seal`` closes the doors: only what it is given (paths, or descriptors of
-    directories) can be read then."""
+    directories) can be read then. ``sockets`` are those of engines that may be asked: engine, path, and whose group we
+    have for that."""
     here = engines(os.environ)
     if pipe:
         importlib.import_module(AGENT)  # nothing can be loaded any more once the doors are closed
@@ -68,10 +71,12 @@ def run(
     for descriptor in opened.descriptors:
         os.close(descriptor)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    grounded = [
+    grounded: list[tuple[Engine, Ground]] = [
         (engine, Ground(engine.roots(), opened.identities, shut_out=number in opened.late))
         for number, engine in enumerate(here)
     ]
+    for name, path, group in sockets:
+        grounded.append((EngineSocket(name, path, cgroup_root(os.environ)), SocketGround(path, group)))
     resolver = Resolver(loop, link, reader, grounded, note, confined)
 
     def serve() -> None:

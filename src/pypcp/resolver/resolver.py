@@ -6,14 +6,15 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import chain
 from typing import NoReturn
 
 from pypcp.errors import RemoteProtocolError
 from pypcp.resolver.clients import Client, Loop
 from pypcp.resolver.container import Container
-from pypcp.resolver.engine_task import EngineTask, Findings, Key
+from pypcp.resolver.engine_task import EngineTask, Findings, Key, key_of
 from pypcp.resolver.engines import Engine
 from pypcp.resolver.ground_watch import Ground
 from pypcp.resolver.host_names import HostNames
@@ -196,7 +197,7 @@ class Resolver:
         task.look_again()
 
     def _publish(self) -> None:
-        self.look_ups.snapshot = Snapshot(c for findings in self._findings.values() for c in findings.containers)
+        self.look_ups.snapshot = Snapshot(once(findings.containers for findings in self._findings.values()))
         self.look_ups.live = {
             key: process for findings in self._findings.values() for key, process in findings.live.items()
         }
@@ -229,6 +230,16 @@ class Resolver:
         self._outgrown.discard(task)
         if self._findings[task].outgrown:
             leave(NEW_GROUND)
+
+
+def once(lists: Iterable[list[Container]]) -> Iterable[Container]:
+    """Each container once: an engine's socket tells again what its files do, and counts if it alone has a process."""
+    known: dict[Key, Container] = {}
+    for container in chain.from_iterable(lists):
+        key = key_of(container)
+        if key not in known or (container.pid and not known[key].pid):
+            known[key] = container
+    return known.values()
 
 
 def leave(status: int) -> NoReturn:

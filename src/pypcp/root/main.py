@@ -194,8 +194,9 @@ class Helper:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)
+        sockets = [(engine, path, self._group_of(path)) for engine, path in self.policy.engine_sockets]
         if self.owner == 0:
-            confine.drop_to(*_NOBODY, ["DAC_READ_SEARCH"])
+            confine.drop_to(*_NOBODY, ["DAC_READ_SEARCH"], {group for *_, group in sockets if group >= 0})
         else:
             confine.no_new_privileges()
         body = importlib.import_module(RESOLVER)
@@ -207,9 +208,20 @@ class Helper:
             memory=self.conversation,
             domain=self.options.domain,
             seal=self.seal_resolver,
+            sockets=sockets,
             note=self.audit.note,
         )
         os._exit(0)
+
+    def _group_of(self, path: str) -> int:
+        """Whom an engine's socket lets in beside its owner, -1 where there is none yet."""
+        try:
+            status = os.stat(path)
+        except OSError:
+            return -1
+        if not status.st_mode & stat.S_IWGRP:
+            self.audit.note("engine-socket-closed", path=path, reason="its group may not write to it")
+        return status.st_gid
 
     def seal_resolver(self, readable: list[str | int]) -> str:
         """Confine the resolver to these directories and to harmless calls; what is in force, in words."""
@@ -219,7 +231,8 @@ class Helper:
         except confine.NotConfined as fault:
             self.complain("resolver", str(fault))
         try:
-            seccomp.restrict(seccomp.RESOLVER, deadly=False)
+            asking = seccomp.ENGINE_SOCKETS if self.policy.engine_sockets else []
+            seccomp.restrict([*seccomp.RESOLVER, *asking], deadly=False)
             in_force.append("seccomp")
         except confine.NotConfined as fault:
             self.complain("resolver", str(fault))

@@ -135,8 +135,11 @@ READER: Final = [
 ]
 """What the name-space reader does, and what an interpreter cannot do without: memory, a lock, the end."""
 
-RESOLVER: Final = sorted(set(_NUMBERS) - {"setns", "clone3", "accept4"})
-"""Reading, watching, answering. No exec, no process, no other network than local sockets, no executable memory."""
+ENGINE_SOCKETS: Final = ["socket", "connect"]
+"""What it takes to ask an engine: local sockets only."""
+
+RESOLVER: Final = sorted(set(_NUMBERS) - {"setns", "clone3", "accept4", *ENGINE_SOCKETS})
+"""Reading, watching, answering. No exec, no process, no new socket, no executable memory."""
 
 
 def restrict(permitted: Iterable[str], *, deadly: bool) -> None:

@@ -59,6 +59,9 @@ def test_a_configuration_of_endless_size_is_refused() -> None:
         ("typo = 1", "unknown setting 'typo'"),
         ("[agents.x]\ncomand = 'y'", "unknown setting 'comand'"),
         ("agents = {x = 1}", "agents.x must be a table"),
+        ('engine-sockets = ["/run/docker.sock"]', "not like 'docker:/run/docker.sock'"),
+        ('engine-sockets = ["docker:docker.sock"]', "not like 'docker:/run/docker.sock'"),
+        ('engine-sockets = ["crio:/run/crio/crio.sock"]', "not like 'docker:/run/docker.sock'"),
         ("= broken", "policy.toml"),
     ],
 )
@@ -67,6 +70,16 @@ def test_a_mistake_in_the_policy_is_named(tmp_path: Path, text: str, fault: str)
     path.write_text(text)
     with pytest.raises(BadConfiguration, match=fault):
         load(str(path), OWNER)
+
+
+def test_engines_are_asked_by_the_sockets_that_the_policy_names(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text('engine-sockets = ["docker:/run/docker.sock", "podman:/run/podman/podman.sock"]')
+    assert load(str(path), OWNER).engine_sockets == (
+        ("docker", "/run/docker.sock"),
+        ("podman", "/run/podman/podman.sock"),
+    )
+    assert Policy().engine_sockets == ()
 
 
 def test_a_line_of_an_untrusted_file_starts_nothing_of_any_file(tmp_path: Path) -> None:

@@ -92,6 +92,19 @@ def test_nobody_asks_and_nothing_is_done(tmp_path: Path) -> None:
             assert time.monotonic() < end, "the helper is never idle"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="an engine's files count only if they are root's")
+def test_containers_are_looked_for_where_pcp_conf_says_unless_the_environment_does(
+    tmp_path: Path, docker: Path
+) -> None:
+    configuration = tmp_path / "pcp.conf"
+    configuration.write_text(f"PCP_DOCKER_DIR={docker}\n")
+    with Helper(tmp_path, PCP_CONF=str(configuration)) as helper, helper.client() as client:
+        assert code(client, "dkcreated") == -3
+    elsewhere = {"PCP_CONF": str(configuration), "PCP_DOCKER_DIR": str(tmp_path)}
+    with Helper(tmp_path, **elsewhere) as helper, helper.client() as client:
+        assert code(client, "dkcreated") == ContainerNotFound.code
+
+
 def test_a_socket_that_systemd_opened_is_served(tmp_path: Path) -> None:
     path = tmp_path / "passed.socket"
     helper = Helper(tmp_path)

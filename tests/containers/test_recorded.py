@@ -23,7 +23,7 @@ from pypcp.resolver import untrusted_files
 from pypcp.resolver.container import Container
 from pypcp.resolver.containers_agent import shown
 from pypcp.resolver.engine_task import EngineTask, Findings, key_of
-from pypcp.resolver.engines import Engine
+from pypcp.resolver.engines import AGAIN_S, STARTING_S, Engine
 from pypcp.resolver.engines.containerd import Containerd
 from pypcp.resolver.engines.docker import Docker
 from pypcp.resolver.engines.lxc import Lxc
@@ -361,6 +361,38 @@ def test_lxc_containers_that_do_not_run_are_known(tmp_path: Path) -> None:
     (tmp_path / "no-container").mkdir()
     [found] = Lxc("lxc", str(tmp_path), str(tmp_path)).scan()
     assert (found.ident, found.running) == ("one", False)
+
+
+def test_a_container_of_lxcs_that_is_starting_is_looked_at_until_its_process_is_there(tmp_path: Path) -> None:
+    require(os.geteuid() == 0, "root, whose monitors alone are believed")
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow/config").touch()
+    engine = Lxc("lxc", str(tmp_path), str(tmp_path))
+    engine.scan()
+    assert engine.again_s == AGAIN_S
+    monitor = subprocess.Popen([f"[lxc monitor] {tmp_path} slow"], executable="/bin/sh", stdin=subprocess.PIPE)
+    try:
+        assert [container.running for container in engine.scan()] == [False]
+        assert engine.again_s == STARTING_S
+    finally:
+        monitor.communicate()
+
+
+def test_an_engine_is_looked_at_as_soon_as_it_says(tree: Path) -> None:
+    engine = Busy(3)
+    engine.again_s = 0.05
+    task = task_of_engine(engine)
+    thread = task.start()
+    assert engine.done.wait(10)
+    task.stop()
+    thread.join(10)
+
+
+def test_containerd_is_looked_for_where_the_distributions_of_kubernetes_have_it() -> None:
+    roots = [engine.roots()[0].path for engine in Containerd.configured({})]
+    assert roots == [f"{place}/io.containerd.runtime.v2.task" for place in ("/run/containerd", "/run/k3s/containerd")]
+    [own] = Containerd.configured({"PCP_CONTAINERD_DIR": "/elsewhere"})
+    assert own.roots()[0].path.startswith("/elsewhere/")
 
 
 # Names.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pypcp.resolver.engines import Engine
-from pypcp.resolver.engines.containerd import STATE_ROOT, Containerd
+from pypcp.resolver.engines.containerd import Containerd
 from pypcp.resolver.engines.docker import Docker
 from pypcp.resolver.engines.engine_socket import EngineSocket, SocketGround
 from pypcp.resolver.engines.lxc import Lxc
@@ -41,7 +41,7 @@ def engines(environment: Mapping[str, str]) -> list[Engine]:
         Docker.configured(environment),
         *Podman.configured(environment),
         *Lxc.configured(environment, cgroups),
-        Containerd(environment.get("PCP_CONTAINERD_DIR", STATE_ROOT)),
+        *Containerd.configured(environment),
         Nspawn(),
     ]
 

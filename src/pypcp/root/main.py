@@ -14,7 +14,7 @@ import sys
 from argparse import Namespace
 from typing import Final, NoReturn
 
-from pypcp.root import confine, landlock, namespaces, seccomp
+from pypcp.root import confine, landlock, namespaces, pcp_conf, seccomp
 from pypcp.root.audit import AuditLog, open_log
 from pypcp.root.configured import BadConfiguration
 from pypcp.root.daemon_keeper import LABEL, DaemonKeeper
@@ -199,6 +199,8 @@ class Helper:
             confine.drop_to(*_NOBODY, ["DAC_READ_SEARCH"], {group for *_, group in sockets if group >= 0})
         else:
             confine.no_new_privileges()
+        for name, value in pcp_conf.read(os.environ.get("PCP_CONF", "/etc/pcp.conf"), self.owner).items():
+            os.environ.setdefault(name, value)
         body = importlib.import_module(RESOLVER)
         body.run(
             Loop(),

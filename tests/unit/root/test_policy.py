@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from containers.served import MAIN
+from pypcp.root import pcp_conf
 from pypcp.root.configured import AgentLine, BadConfiguration, parse
 from pypcp.root.ground import UntrustedGround, check
 from pypcp.root.launch import environment, locate
@@ -80,6 +81,15 @@ def test_engines_are_asked_by_the_sockets_that_the_policy_names(tmp_path: Path) 
         ("podman", "/run/podman/podman.sock"),
     )
     assert Policy().engine_sockets == ()
+
+
+def test_where_containers_are_comes_from_pcp_conf_too_if_it_is_roots(tmp_path: Path) -> None:
+    path = tmp_path / "pcp.conf"
+    path.write_text("# PCP_LXC_DIR=/a\nPCP_DOCKER_DIR=/srv/docker\nPCP_LXC_DIR=relative\nPATH=/x\nPCP_VAR_DIR=/v\n\n")
+    assert pcp_conf.read(str(path), OWNER) == {"PCP_DOCKER_DIR": "/srv/docker"}
+    path.chmod(0o666)
+    assert pcp_conf.read(str(path), OWNER) == {}
+    assert pcp_conf.read(str(tmp_path / "none"), OWNER) == {}
 
 
 def test_a_line_of_an_untrusted_file_starts_nothing_of_any_file(tmp_path: Path) -> None:

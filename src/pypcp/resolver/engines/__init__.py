@@ -13,6 +13,8 @@ from pypcp.resolver.roots import Root
 
 AGAIN_S = 60.0
 """For engines whose changes are heard; in case one was not."""
+STARTING_S = 1.0
+"""While something is on its way, of which nothing more will be heard."""
 
 
 class Engine(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pypcp.resolver.container import Container
@@ -10,7 +10,7 @@ from pypcp.resolver.engines import AGAIN_S, kubernetes, runtime_state
 from pypcp.resolver.roots import Root
 from pypcp.resolver.untrusted_files import Folder, mapping, number, open_folder, text
 
-STATE_ROOT = "/run/containerd"
+STATE_ROOTS = ("/run/containerd", "/run/k3s/containerd")
 _TASKS = "io.containerd.runtime.v2.task"
 _DOCKERS_OWN = "moby"
 _KUBERNETES = "k8s.io"
@@ -23,12 +23,18 @@ class Containerd:
     owner = 0
     again_s = AGAIN_S
 
-    def __init__(self, state_root: str = STATE_ROOT) -> None:
+    def __init__(self, state_root: str) -> None:
         self._state_root = state_root
         self._tasks = f"{state_root}/{_TASKS}"
         self._runc = [f"{state_root}/runc", "/run/containerd/runc"]
         self._folders: set[str] = set()
         self._known: dict[tuple[str, str], tuple[tuple[int, int, int], dict[str, Any]]] = {}
+
+    @classmethod
+    def configured(cls, environment: Mapping[str, str]) -> list[Containerd]:
+        """The one that ``PCP_CONTAINERD_DIR`` says, else the usual one and that of k3s."""
+        own = environment.get("PCP_CONTAINERD_DIR")
+        return [cls(root) for root in ((own,) if own else STATE_ROOTS)]
 
     def roots(self) -> list[Root]:
         """Tasks, and runtime state."""

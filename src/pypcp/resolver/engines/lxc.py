@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from pypcp.resolver.container import Container
-from pypcp.resolver.engines import AGAIN_S
+from pypcp.resolver.engines import AGAIN_S, STARTING_S
 from pypcp.resolver.engines.host_processes import children, first_in_own_space, host_processes
 from pypcp.resolver.processes import start_time
 from pypcp.resolver.roots import Root
@@ -22,15 +22,18 @@ _OTHERS = (
 
 
 class Lxc:
-    """The containers of one directory. Their first process is the child of ``[lxc monitor] DIRECTORY NAME``."""
+    """The containers of one directory. Their first process is the child of ``[lxc monitor] DIRECTORY NAME``.
+
+    It may come long after its control group, which is all that is heard of: hooks and mounts come in between.
+    """
 
     owner = 0
-    again_s = AGAIN_S
 
     def __init__(self, name: str, root: str, cgroup_root: str) -> None:
         self.name = name
         self._root = root
         self._cgroups = cgroup_parents(cgroup_root)
+        self.again_s = AGAIN_S
         self._folders: set[str] = set()
 
     @classmethod
@@ -57,6 +60,7 @@ class Lxc:
         with folder:
             names = [name for name in folder.names() if not name.startswith(".") and self._is_container(name)]
         first = self._first_processes() if names else {}
+        self.again_s = AGAIN_S if all(first.values()) else STARTING_S
         return [self._container(name, first.get(name, 0)) for name in names]
 
     def _is_container(self, name: str) -> bool:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 from pypcp.resolver.container import Container
-from pypcp.resolver.engines import AGAIN_S
+from pypcp.resolver.engines import AGAIN_S, STARTING_S
 from pypcp.resolver.engines.host_processes import children, first_in_own_space, host_processes
 from pypcp.resolver.processes import start_time
 from pypcp.resolver.roots import Root
@@ -36,6 +36,7 @@ class Nspawn:
 
     def scan(self) -> list[Container]:
         """Registered machines, then those that run without."""
+        self.again_s = AGAIN_S
         found = {container.ident: container for container in self._registered()}
         if os.path.isdir(self._running):
             for container in self._unregistered():
@@ -66,7 +67,9 @@ class Nspawn:
         for pid, command in host_processes(b"systemd-nspawn\0"):
             name = _machine_option(command.split(b"\0"))
             first = [child for child in children(pid) if first_in_own_space(child)]
-            if name and first:
+            if not first:
+                self.again_s = STARTING_S
+            elif name:
                 try:
                     started = start_time(first[0])
                 except (OSError, ValueError, IndexError):

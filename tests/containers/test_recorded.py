@@ -33,6 +33,7 @@ from pypcp.resolver.ground_watch import Ground, nearest_existing
 from pypcp.resolver.host_names import printable
 from pypcp.resolver.inotify import Inotify
 from pypcp.resolver.processes import cgroup_of, hold, start_time
+from pypcp.resolver.renewals import LONGEST_FOR_USERS_S, LONGEST_S, Renewals
 from pypcp.resolver.resolver import Resolver
 from pypcp.resolver.roots import Root, open_root
 from pypcp.resolver.snapshot import Ambiguous, Snapshot
@@ -722,7 +723,15 @@ def test_an_engine_whose_thread_ended_by_a_fault_is_looked_at_again() -> None:
     link, starter = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     asking, reader = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with link, starter, asking, reader:
-        resolver = Resolver(loop, link, asking, [(Broken(), Ground([], {}))], lambda *a, **_: notes.append(a), "")
+        resolver = Resolver(
+            loop,
+            link,
+            asking,
+            [(Broken(), Ground([], {}))],
+            lambda *a, **_: notes.append(a),
+            "",
+            Renewals(memoryview(bytearray(1))),
+        )
         resolver.start(lambda: None)
         end = time.monotonic() + 10
 
@@ -737,6 +746,21 @@ def test_an_engine_whose_thread_ended_by_a_fault_is_looked_at_again() -> None:
         assert len(resolver.containers()) == 1
         assert notes == [("engine-failed",)]
         resolver.close()
+
+
+def test_successors_are_asked_for_later_and_later_while_that_goes_on() -> None:
+    memory = memoryview(bytearray(1))
+    waits = []
+    for _ in range(12):
+        renewals = Renewals(memory)
+        waits.append((renewals.wait_s(0), renewals.wait_s(1000)))
+        renewals.count()
+    roots, users = zip(*waits, strict=True)
+    assert roots[0] <= 2
+    assert users[0] <= 2
+    assert list(users) == sorted(users)
+    assert LONGEST_S - 1 < roots[-1] <= LONGEST_S
+    assert LONGEST_FOR_USERS_S - 1 < users[-1] <= LONGEST_FOR_USERS_S
 
 
 def test_watches_are_shared_and_given_up_one_by_one(tmp_path: Path) -> None:

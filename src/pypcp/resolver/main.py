@@ -18,6 +18,7 @@ from pypcp.resolver.engines.lxc import Lxc
 from pypcp.resolver.engines.nspawn import Nspawn
 from pypcp.resolver.engines.podman import Podman
 from pypcp.resolver.ground_watch import Ground
+from pypcp.resolver.renewals import Renewals
 from pypcp.resolver.resolver import Resolver
 from pypcp.resolver.sealing import open_in_time
 
@@ -56,11 +57,12 @@ def run(
     domain: int,
     seal: Callable[[list[str | int]], str],
     note: Callable[..., None],
+    renewals: memoryview,
     sockets: Sequence[tuple[str, str, int]] = (),
 ) -> None:
     """Serve until the starter goes away. ``seal`` closes the doors: only what it is given (paths, or descriptors of
     directories) can be read then. ``sockets`` are those of engines that may be asked: engine, path, and whose group we
-    have for that."""
+    have for that. ``renewals`` is a byte that outlives us."""
     here = engines(os.environ)
     if pipe:
         importlib.import_module(AGENT)  # nothing can be loaded any more once the doors are closed
@@ -77,7 +79,7 @@ def run(
     ]
     for name, path, group in sockets:
         grounded.append((EngineSocket(name, path, cgroup_root(os.environ)), SocketGround(path, group)))
-    resolver = Resolver(loop, link, reader, grounded, note, confined)
+    resolver = Resolver(loop, link, reader, grounded, note, confined, Renewals(renewals))
 
     def serve() -> None:
         if pipe:

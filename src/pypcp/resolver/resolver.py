@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import chain
@@ -21,13 +20,12 @@ from pypcp.resolver.host_names import HostNames
 from pypcp.resolver.inotify import Inotify
 from pypcp.resolver.lookups import LookUps
 from pypcp.resolver.processes import LiveProcess
+from pypcp.resolver.renewals import Renewals
 from pypcp.resolver.snapshot import Snapshot
 from pypcp.wire.root import MAX_LINK_PACKET, LinkKind, LinkPacket, LookupReply, decode_link, encode, encode_link
 
 NEW_GROUND = 75
 """Exit status that asks the starter for a successor at once: there is state that our confinement shuts us out from."""
-LEAST_LIFE_S, LEAST_LIFE_FOR_USERS_S = 5.0, 60.0
-"""A user who makes his directories anew all the time costs the others a moment a minute."""
 RESTART_S = 1.0
 """After a fault of ours in an engine's thread."""
 FIRST_LOOK_S = 1.0
@@ -47,11 +45,12 @@ class Resolver:
         engines: list[tuple[Engine, Ground]],
         note: Callable[..., None],
         confined: str,
+        renewals: Renewals,
     ) -> None:
         self._loop = loop
         self._link = link
         self._note = note
-        self._born = time.monotonic()
+        self._renewals = renewals
         self._host_names = HostNames(loop, reader)
         self.look_ups = LookUps(self._host_names, note)
         self._inotify = Inotify()
@@ -222,13 +221,12 @@ class Resolver:
         """Ask for a successor that may read what is new, though not too soon."""
         if task not in self._outgrown:
             self._outgrown.add(task)
-            age_s = time.monotonic() - self._born
-            least_s = LEAST_LIFE_FOR_USERS_S if task.engine.owner else LEAST_LIFE_S
-            self._loop.call_later(max(0.05, least_s - age_s), partial(self._renew_if_still, task))
+            self._loop.call_later(self._renewals.wait_s(task.engine.owner), partial(self._renew_if_still, task))
 
     def _renew_if_still(self, task: EngineTask) -> None:
         self._outgrown.discard(task)
         if self._findings[task].outgrown:
+            self._renewals.count()
             leave(NEW_GROUND)
 
 

@@ -55,6 +55,7 @@ class Helper:
             account_ids(self._served_accounts()), parent_identity(), unit=self.policy.control_unit, owner=self.owner
         )
         self.conversation = mmap.mmap(-1, _CONVERSATION_BYTES)  # shared: it outlives each of the processes
+        self.renewals = memoryview(mmap.mmap(-1, 1))
         self.folder = self._agents_folder()
         _send_log_to(options.log or ("root.log" if self.pipe else None))
         self.audit = AuditLog(path=options.audit)
@@ -210,6 +211,7 @@ class Helper:
             memory=self.conversation,
             domain=self.options.domain,
             seal=self.seal_resolver,
+            renewals=self.renewals,
             sockets=sockets,
             note=self.audit.note,
         )

@@ -29,7 +29,7 @@ from pypcp.resolver.engines.docker import Docker
 from pypcp.resolver.engines.lxc import Lxc
 from pypcp.resolver.engines.nspawn import Nspawn
 from pypcp.resolver.engines.podman import Podman
-from pypcp.resolver.ground_watch import Ground, nearest_existing
+from pypcp.resolver.ground_watch import Ground
 from pypcp.resolver.host_names import printable
 from pypcp.resolver.inotify import Inotify
 from pypcp.resolver.processes import cgroup_of, hold, start_time
@@ -344,6 +344,16 @@ def test_cri_o_names_in_podmans_storage_are_kubernetes_names_too(tree: Path) -> 
     assert Snapshot([found]).find(name) is found
 
 
+def test_what_is_known_of_a_task_is_forgotten_with_it(tree: Path) -> None:
+    engine = Containerd(str(tree / "containerd"))
+    for ident in "abc":
+        pod(tree, ident * 64, "sandbox")
+        assert {task.ident for task in engine.scan()} == {"ct1", ident * 64}
+        shutil.rmtree(tree / f"containerd/io.containerd.runtime.v2.task/k8s.io/{ident * 64}")
+    engine.scan()
+    assert [Path(path).name for path in engine._known] == ["ct1"]
+
+
 def test_machined_files_are_containers_unless_they_are_virtual_machines(tmp_path: Path) -> None:
     machines = tmp_path / "machines"
     machines.mkdir()
@@ -390,9 +400,9 @@ def test_an_engine_is_looked_at_as_soon_as_it_says(tree: Path) -> None:
 
 
 def test_containerd_is_looked_for_where_the_distributions_of_kubernetes_have_it() -> None:
-    roots = [engine.roots()[0].path for engine in Containerd.configured({})]
+    roots = [engine.roots()[0].path for engine in Containerd.configured({}, print)]
     assert roots == [f"{place}/io.containerd.runtime.v2.task" for place in ("/run/containerd", "/run/k3s/containerd")]
-    [own] = Containerd.configured({"PCP_CONTAINERD_DIR": "/elsewhere"})
+    [own] = Containerd.configured({"PCP_CONTAINERD_DIR": "/elsewhere"}, print)
     assert own.roots()[0].path.startswith("/elsewhere/")
 
 
@@ -781,11 +791,6 @@ def test_watches_are_shared_and_given_up_one_by_one(tmp_path: Path) -> None:
         shutil.rmtree(tmp_path / "old")
         inotify.changed()
         assert inotify.watched == {same}
-
-
-def test_where_a_relative_path_would_appear_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert nearest_existing("not/there") == str(tmp_path)
 
 
 def test_a_folder_reads_nothing_outside_of_itself(tmp_path: Path) -> None:

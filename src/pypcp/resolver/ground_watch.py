@@ -10,9 +10,8 @@ from pypcp.resolver.roots import Identity, Root, identity, open_root
 
 def nearest_existing(path: str) -> str:
     """The directory itself, or the first above it that is there: where one must watch to see it appear."""
-    path = os.path.abspath(path)
-    while path != "/" and not os.path.isdir(path):
-        path = os.path.dirname(path)
+    while not os.path.isdir(path) and (above := os.path.dirname(path)) != path:
+        path = above
     return path
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pypcp.resolver.container import Container
 from pypcp.resolver.engines import AGAIN_S, kubernetes, runtime_state
+from pypcp.resolver.engines.places import Note, place
 from pypcp.resolver.roots import Root
 from pypcp.resolver.untrusted_files import Folder, mapping, number, open_folder, text
 
@@ -28,12 +29,12 @@ class Containerd:
         self._tasks = f"{state_root}/{_TASKS}"
         self._runc = [f"{state_root}/runc", "/run/containerd/runc"]
         self._folders: set[str] = set()
-        self._known: dict[tuple[str, str], tuple[tuple[int, int, int], dict[str, Any]]] = {}
+        self._known: dict[str, tuple[tuple[int, int, int], dict[str, Any]]] = {}
 
     @classmethod
-    def configured(cls, environment: Mapping[str, str]) -> list[Containerd]:
+    def configured(cls, environment: Mapping[str, str], note: Note) -> list[Containerd]:
         """The one that ``PCP_CONTAINERD_DIR`` says, else the usual one and that of k3s."""
-        own = environment.get("PCP_CONTAINERD_DIR")
+        own = place(environment, "PCP_CONTAINERD_DIR", "", note)
         return [cls(root) for root in ((own,) if own else STATE_ROOTS)]
 
     def roots(self) -> list[Root]:
@@ -53,7 +54,9 @@ class Containerd:
         self._folders = {self._tasks}
         with folder:
             spaces = [space for space in folder.names() if space != _DOCKERS_OWN]
-            return [task for space in spaces for task in self._space(folder, space)]
+            found = [task for space in spaces for task in self._space(folder, space)]
+        self._known = {path: known for path, known in self._known.items() if path in self._folders}
+        return found
 
     def _space(self, folder: Folder, space: str) -> Iterator[Container]:
         tasks = folder.below(space)
@@ -85,9 +88,10 @@ class Containerd:
     def _specification(self, tasks: Folder, space: str, ident: str) -> dict[str, Any]:
         """The OCI specification; it never changes, and may be long, so it is read once."""
         stamp = tasks.stamp(f"{ident}/config.json")
-        known = self._known.get((space, ident))
+        path = f"{self._tasks}/{space}/{ident}"
+        known = self._known.get(path)
         if stamp is None or (known and known[0] == stamp):
             return known[1] if known else {}
         kept = {"annotations": mapping(tasks.read_json(f"{ident}/config.json")).get("annotations")}
-        self._known[space, ident] = stamp, kept
+        self._known[path] = stamp, kept
         return kept

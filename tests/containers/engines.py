@@ -143,6 +143,18 @@ class Podman(Engine):
     def __call__(self, *words: object, check: bool = True) -> str:
         return run(*self._words, *words, check=check)
 
+    @contextlib.contextmanager
+    def service(self, path: str) -> Iterator[None]:
+        """Its API, on a socket that the group may write to, as that of podman.socket is."""
+        words = [*self._words, "system", "service", "--time", "0", f"unix://{path}"]
+        with subprocess.Popen(words, stdin=subprocess.DEVNULL) as service:
+            try:
+                until(lambda: os.path.exists(path), "podman's socket")
+                os.chmod(path, 0o660)
+                yield
+            finally:
+                service.terminate()
+
     def _options(self, name: str) -> list[str]:
         return ["--network=none", "--ulimit=nofile=1000:1000", "--ulimit=nproc=1000:1000", f"--name={name}"]
 

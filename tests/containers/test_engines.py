@@ -1,5 +1,6 @@
 """Real engines: what the helper answers is what the engine's own tool and the kernel say."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -158,6 +159,33 @@ def test_rootless_podman_is_found_and_cannot_take_the_name_of_roots(tmp_path: Pa
         assert client.container_hostname("theirs") == "true"
         with pytest.raises(OsError):
             client.container_cgroup("mine")  # it has none of its own here
+
+
+@pytest.mark.parametrize("name", ["docker", "podman"])
+def test_an_engine_whose_files_cannot_be_read_is_asked_by_its_socket(tmp_path: Path, name: str) -> None:
+    (tmp_path / "nothing").mkdir()
+    elsewhere = {"PCP_DOCKER_DIR": f"{tmp_path}/nothing", "PCP_PODMAN_DATADIR": f"{tmp_path}/nothing"}
+    with engine(name) as started, socket_of(started) as path:
+        policy = f'engine-sockets = ["{name}:{path}"]\n'
+        with Helper(tmp_path, policy=policy, **elsewhere) as helper, helper.client() as client:
+            ident = started.start("web", "web-host")
+            settled(client, "web")
+            assert client.container_pid(ident[:12]) == started.pid("web")
+            assert client.container_hostname("web") == "web-host"
+            assert client.container_cgroup("web") == kernels_cgroup(started.pid("web"))
+            started.kill("web")
+            settled(client, "web", -3)
+
+
+@contextlib.contextmanager
+def socket_of(started: Engine) -> Iterator[str]:
+    """Docker's socket, or a service of podman's for as long as it is needed."""
+    path = f"{started.folder}/sock"
+    if not isinstance(started, Podman):
+        yield path
+        return
+    with started.service(path):
+        yield path
 
 
 class Rootless:

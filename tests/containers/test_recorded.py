@@ -1,28 +1,45 @@
 """What engines left on a real machine, and what somebody could make of it: no root and no engine needed."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+import socket
+import subprocess
+import sys
+import threading
 import time
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from peers import require
 from pypcp.resolver import untrusted_files
 from pypcp.resolver.container import Container
-from pypcp.resolver.engine_task import EngineTask, Findings
+from pypcp.resolver.containers_agent import shown
+from pypcp.resolver.engine_task import EngineTask, Findings, key_of
+from pypcp.resolver.engines import AGAIN_S, STARTING_S, Engine
 from pypcp.resolver.engines.containerd import Containerd
 from pypcp.resolver.engines.docker import Docker
 from pypcp.resolver.engines.lxc import Lxc
 from pypcp.resolver.engines.nspawn import Nspawn
 from pypcp.resolver.engines.podman import Podman
+from pypcp.resolver.ground_watch import Ground
 from pypcp.resolver.host_names import printable
+from pypcp.resolver.inotify import Inotify
 from pypcp.resolver.processes import cgroup_of, hold, start_time
+from pypcp.resolver.renewals import LONGEST_FOR_USERS_S, LONGEST_S, Renewals
+from pypcp.resolver.resolver import Resolver
+from pypcp.resolver.roots import Root, open_root
 from pypcp.resolver.snapshot import Ambiguous, Snapshot
-from pypcp.resolver.untrusted_files import Folder
+from pypcp.resolver.untrusted_files import open_folder
+from pypcp.root import landlock
+from pypcp.root.loop import Loop
 
 DATA = Path(__file__).with_name("data")
 RUNNING = "ec9103067a37aa7a256b64e5faba8d1e41a7e821c8ea0a2435a80f37c8e7cfdd"
@@ -51,7 +68,8 @@ def docker(tree: Path) -> Docker:
 
 
 def podman(tree: Path, owner: int = 0) -> Podman:
-    return Podman(str(tree / "podman/graph"), str(tree / "podman/run"), [str(tree / "podman/runc")], owner)
+    places = (str(tree / "podman/graph"), str(tree / "podman/run"), [str(tree / "podman/runc")])
+    return Podman(*places, owner, (str(tree),) if owner else ())
 
 
 def test_docker_has_name_state_process_and_start_time(tree: Path) -> None:
@@ -175,8 +193,10 @@ def test_fifos_links_and_directories_in_place_of_files_are_passed_over(tree: Pat
 
 def test_a_file_of_another_account_is_not_believed(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(untrusted_files, "ROOT", os.geteuid() + 1)
-    assert podman(tree, owner=os.geteuid() + 1).scan() == []
-    assert podman(tree, owner=os.geteuid()).scan() != []
+    assert podman(tree).scan() == []
+    monkeypatch.setattr(untrusted_files, "ROOT", os.geteuid())
+    assert podman(tree).scan() != []
+    assert podman(tree, owner=4242).scan() == []
 
 
 def test_a_users_directory_that_is_a_link_is_not_followed(tree: Path) -> None:
@@ -184,6 +204,97 @@ def test_a_users_directory_that_is_a_link_is_not_followed(tree: Path) -> None:
     (tree / "podman/graph/overlay-containers").symlink_to(tree / "elsewhere")
     assert podman(tree, owner=4242).scan() == []
     assert podman(tree).scan() != []
+
+
+@pytest.fixture
+def user(tree: Path) -> int:
+    """An ordinary account whose the files are: whoever runs this, or one that root gives them to."""
+    uid = os.geteuid() or 4242
+    for folder, _, files in os.walk(tree):
+        for path in (folder, *(os.path.join(folder, name) for name in files)):
+            os.chown(path, uid, -1)
+    return uid
+
+
+def given_to(uid: int, path: Path) -> None:
+    os.chown(path, uid, -1)
+
+
+def test_a_user_has_so_many_containers_and_no_more(tree: Path, user: int) -> None:
+    lists(tree, "containers.json", [{"id": f"{number:064x}"} for number in range(2000)])
+    assert len(podman(tree, owner=user).scan()) == 512
+
+
+def test_all_of_a_users_lists_together_are_as_long_as_one_may_be(tree: Path, user: int) -> None:
+    for number, driver in enumerate(("overlay", "vfs", "btrfs", "zfs", "aufs")):
+        folder = tree / f"podman/graph/{driver}-containers"
+        folder.mkdir(exist_ok=True)
+        path = folder / "containers.json"
+        path.write_text(json.dumps([{"id": f"{number:064x}", "pad": 300_000 * "x"}]))
+        given_to(user, folder)
+        given_to(user, path)
+    assert len(podman(tree, owner=user).scan()) == 3
+    lists(tree, "containers.json", [{"id": "aa11", "pad": 2_000_000 * "x"}])
+    assert "aa11" not in by_name(podman(tree, owner=user).scan())
+
+
+def test_a_list_of_nothing_but_structure_is_not_taken_apart(tree: Path) -> None:
+    nothing = b"[" + b",".join([b"{}"] * 1_000_000) + b"]"
+    (tree / "podman/graph/overlay-containers/containers.json").write_bytes(nothing)
+    tracemalloc.start()
+    try:
+        assert podman(tree).scan() == []
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(nothing)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("planted", ["podman/graph/overlay-containers", "podman/graph"])
+def test_nothing_outside_of_a_users_home_can_be_opened_by_a_link_of_his(tree: Path, user: int, planted: str) -> None:
+    [root, *_] = podman(tree, owner=user).roots()
+    os.close(open_root(root))
+    (tree / planted).rename(tree / "elsewhere")
+    for target in ("/", str(tree / "elsewhere"), "../elsewhere"):
+        (tree / planted).symlink_to(target)
+        with pytest.raises(OSError, match="symbolic links"):
+            open_root(root)
+        (tree / planted).unlink()
+
+
+def test_a_users_directory_is_his_own(tree: Path, user: int) -> None:
+    [root, *_] = podman(tree, owner=user).roots()
+    with pytest.raises(PermissionError):
+        open_root(root._replace(owner=user + 1))
+    with pytest.raises(PermissionError):
+        open_root(Root(f"{tree}/podman", user, "/"))
+
+
+CONFINED = """
+import os, sys
+from pypcp.resolver.roots import Root, open_root
+from pypcp.root import confine, landlock
+inside, outside = sys.argv[1:]
+folder = open_root(Root(inside, os.stat(inside).st_uid, os.path.dirname(inside)))
+os.rename(inside, inside + "-before")
+os.symlink(outside, inside)
+confine.no_new_privileges()
+landlock.restrict([folder])
+print(open(inside + "-before/file").read())
+try:
+    open(inside + "/file")
+except PermissionError:
+    print("refused")
+"""
+
+
+def test_a_link_planted_after_the_check_does_not_widen_what_may_be_read(tmp_path: Path) -> None:
+    require(landlock.version(), "Landlock")
+    for name in ("inside", "outside"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    words = [sys.executable, "-c", CONFINED, str(tmp_path / "inside"), str(tmp_path / "outside")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30)
+    assert done.stdout.split() == ["inside", "refused"], done.stderr
 
 
 def test_containerd_has_the_shims_process_and_no_container_of_dockers(tree: Path) -> None:
@@ -233,6 +344,16 @@ def test_cri_o_names_in_podmans_storage_are_kubernetes_names_too(tree: Path) -> 
     assert Snapshot([found]).find(name) is found
 
 
+def test_what_is_known_of_a_task_is_forgotten_with_it(tree: Path) -> None:
+    engine = Containerd(str(tree / "containerd"))
+    for ident in "abc":
+        pod(tree, ident * 64, "sandbox")
+        assert {task.ident for task in engine.scan()} == {"ct1", ident * 64}
+        shutil.rmtree(tree / f"containerd/io.containerd.runtime.v2.task/k8s.io/{ident * 64}")
+    engine.scan()
+    assert [Path(path).name for path in engine._known] == ["ct1"]
+
+
 def test_machined_files_are_containers_unless_they_are_virtual_machines(tmp_path: Path) -> None:
     machines = tmp_path / "machines"
     machines.mkdir()
@@ -251,6 +372,38 @@ def test_lxc_containers_that_do_not_run_are_known(tmp_path: Path) -> None:
     (tmp_path / "no-container").mkdir()
     [found] = Lxc("lxc", str(tmp_path), str(tmp_path)).scan()
     assert (found.ident, found.running) == ("one", False)
+
+
+def test_a_container_of_lxcs_that_is_starting_is_looked_at_until_its_process_is_there(tmp_path: Path) -> None:
+    require(os.geteuid() == 0, "root, whose monitors alone are believed")
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow/config").touch()
+    engine = Lxc("lxc", str(tmp_path), str(tmp_path))
+    engine.scan()
+    assert engine.again_s == AGAIN_S
+    monitor = subprocess.Popen([f"[lxc monitor] {tmp_path} slow"], executable="/bin/sh", stdin=subprocess.PIPE)
+    try:
+        assert [container.running for container in engine.scan()] == [False]
+        assert engine.again_s == STARTING_S
+    finally:
+        monitor.communicate()
+
+
+def test_an_engine_is_looked_at_as_soon_as_it_says(tree: Path) -> None:
+    engine = Busy(3)
+    engine.again_s = 0.05
+    task = task_of_engine(engine)
+    thread = task.start()
+    assert engine.done.wait(10)
+    task.stop()
+    thread.join(10)
+
+
+def test_containerd_is_looked_for_where_the_distributions_of_kubernetes_have_it() -> None:
+    roots = [engine.roots()[0].path for engine in Containerd.configured({}, print)]
+    assert roots == [f"{place}/io.containerd.runtime.v2.task" for place in ("/run/containerd", "/run/k3s/containerd")]
+    [own] = Containerd.configured({"PCP_CONTAINERD_DIR": "/elsewhere"}, print)
+    assert own.roots()[0].path.startswith("/elsewhere/")
 
 
 # Names.
@@ -379,15 +532,32 @@ def test_host_names_that_could_forge_output_are_not_shown(name: bytes) -> None:
 # The thread.
 
 
+class NotWatching:
+    """Hears of no change."""
+
+    watched: ClassVar[set[str]] = set()
+
+    def watch(self, path: str) -> bool:
+        return False
+
+
+def task_of_engine(
+    engine: Engine, deliver: Callable[[EngineTask, Findings | None], None] = lambda *_: None
+) -> EngineTask:
+    return EngineTask(engine, Ground(engine.roots(), {}), NotWatching(), deliver)
+
+
 class Hanging:
     """An engine whose files never answer."""
 
     name = "hanging"
+    owner = 0
+    again_s = 60.0
 
     def __init__(self, release: int) -> None:
         self._release = release
 
-    def roots(self) -> list[str]:
+    def roots(self) -> list[Root]:
         return []
 
     def folders(self) -> set[str]:
@@ -400,8 +570,8 @@ class Hanging:
 
 def test_a_scan_that_hangs_is_late_and_nobody_elses_business() -> None:
     release, hold_back = os.pipe()
-    delivered: list[Findings] = []
-    task = EngineTask(Hanging(release), lambda _, findings: delivered.append(findings))
+    delivered: list[Findings | None] = []
+    task = task_of_engine(Hanging(release), lambda _, findings: delivered.append(findings))
     thread = task.start()
     end = time.monotonic() + 10
     while not task.late():
@@ -416,11 +586,220 @@ def test_a_scan_that_hangs_is_late_and_nobody_elses_business() -> None:
     os.close(release)
 
 
+@pytest.fixture
+def sleepers() -> Iterator[Callable[[], int]]:
+    """Starts processes; each is ended and waited for after the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> int:
+        started.append(subprocess.Popen(["/bin/sleep", "1000"]))
+        return started[-1].pid
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def runc_state(folder: Path, pid: int) -> None:
+    folder.mkdir(parents=True)
+    state = {"init_process_pid": pid, "init_process_start": start_time(pid)}
+    (folder / "state.json").write_text(json.dumps(state))
+
+
+def task_of(tree: Path, space: str, ident: str, pid: int) -> None:
+    """A task of containerd's that runs, and runc's state of it."""
+    task = tree / f"containerd/io.containerd.runtime.v2.task/{space}/{ident}"
+    task.mkdir(parents=True)
+    (task / "config.json").write_text("{}")
+    (task / "init.pid").write_text(str(pid))
+    runc_state(tree / f"containerd/runc/{space}/{ident}", pid)
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def let_go(findings: Findings) -> None:
+    for process in findings.live.values():
+        process.close()
+
+
+def test_one_name_in_two_name_spaces_is_two_containers_and_bare_it_is_no_answer(
+    tree: Path, sleepers: Callable[[], int]
+) -> None:
+    pids = {space: sleepers() for space in ("default", "apps")}
+    for space, pid in pids.items():
+        task_of(tree, space, "web", pid)
+    task = task_of_engine(Containerd(str(tree / "containerd")))
+    before = descriptors()
+    findings = task.scan()
+    snapshot = Snapshot(findings.containers)
+    with pytest.raises(Ambiguous):
+        snapshot.find("web")
+    for space, pid in pids.items():
+        for name in (f"{space}/web", f"{space}.web"):
+            found = snapshot.find(name)
+            assert found is not None
+            assert findings.live[key_of(found)].pid == pid
+    task.scan()
+    assert descriptors() == before + 4, "two processes, two descriptors each"
+    let_go(findings)
+
+
+def test_a_process_is_held_for_the_first_container_that_claims_it_and_no_other(
+    tree: Path, sleepers: Callable[[], int]
+) -> None:
+    pid = sleepers()
+    for number in range(50):
+        runc_state(tree / f"podman/runc/{number:064x}", pid)
+    lists(tree, "containers.json", [{"id": f"{number:064x}"} for number in range(50)])
+    before = descriptors()
+    findings = task_of_engine(podman(tree)).scan()
+    assert [container.pid for container in findings.containers] == [pid] + 49 * [0]
+    assert descriptors() == before + 2
+    let_go(findings)
+
+
+def test_a_scan_that_fails_leaves_no_descriptor(tree: Path, sleepers: Callable[[], int]) -> None:
+    class Failing(Containerd):
+        def roots(self) -> list[Root]:
+            return [Root("\0")]  # which no system call takes
+
+    task_of(tree, "default", "web", sleepers())
+    before = descriptors()
+    with pytest.raises(ValueError, match="null byte"):
+        task_of_engine(Failing(str(tree / "containerd"))).scan()
+    assert descriptors() == before
+
+
+def test_containers_of_one_id_are_instances_of_different_names() -> None:
+    twins = [Container("containerd", "web", space=f"/run/containerd/{space}") for space in ("default", "apps", "x")]
+    users = [Container("podman", "aa", owner=owner) for owner in (0, 1000, 1001)]
+    assert list(shown([(container, None) for container in (*twins, *users)], "/sys/fs/cgroup")) == [
+        *("web", "containerd/web", "containerd/run/containerd/x/web"),
+        *("aa", "podman/aa", "podman/1001/aa"),
+    ]
+
+
+class Busy(Hanging):
+    """An engine whose every scan is some work, and which changes all the time."""
+
+    def __init__(self, enough: int) -> None:
+        self.scans: list[tuple[float, float]] = []
+        self.done = threading.Event()
+        self.enough = enough
+        self.task: EngineTask | None = None
+
+    def scan(self) -> list[Container]:
+        begun = time.monotonic()
+        while time.monotonic() < begun + 0.01:
+            pass
+        self.scans.append((begun, time.monotonic()))
+        if self.task:
+            self.task.look_again()
+        if len(self.scans) >= self.enough:
+            self.done.set()
+        return []
+
+
+def test_files_that_change_all_the_time_are_not_read_all_the_time() -> None:
+    engine = Busy(5)
+    engine.task = task_of_engine(engine)
+    thread = engine.task.start()
+    assert engine.done.wait(10)
+    engine.task.stop()
+    thread.join(10)
+    for (begun, ended), (again, _) in pairwise(engine.scans):
+        assert again - ended >= 8 * (ended - begun)
+
+
+class Broken(Hanging):
+    """An engine with a fault of ours, the first time."""
+
+    def __init__(self) -> None:
+        self.scans = 0
+
+    def scan(self) -> list[Container]:
+        self.scans += 1
+        if self.scans == 1:
+            raise RuntimeError("a fault")
+        return [Container("docker", "f" * 64)]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_engine_whose_thread_ended_by_a_fault_is_looked_at_again() -> None:
+    loop, notes = Loop(), []
+    link, starter = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    asking, reader = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with link, starter, asking, reader:
+        resolver = Resolver(
+            loop,
+            link,
+            asking,
+            [(Broken(), Ground([], {}))],
+            lambda *a, **_: notes.append(a),
+            "",
+            Renewals(memoryview(bytearray(1))),
+        )
+        resolver.start(lambda: None)
+        end = time.monotonic() + 10
+
+        def stop_when_found() -> None:
+            if resolver.containers() or time.monotonic() > end:
+                loop.stop()
+            else:
+                loop.call_later(0.01, stop_when_found)
+
+        stop_when_found()
+        loop.run()
+        assert len(resolver.containers()) == 1
+        assert notes == [("engine-failed",)]
+        resolver.close()
+
+
+def test_successors_are_asked_for_later_and_later_while_that_goes_on() -> None:
+    memory = memoryview(bytearray(1))
+    waits = []
+    for _ in range(12):
+        renewals = Renewals(memory)
+        waits.append((renewals.wait_s(0), renewals.wait_s(1000)))
+        renewals.count()
+    roots, users = zip(*waits, strict=True)
+    assert roots[0] <= 2
+    assert users[0] <= 2
+    assert [round(wait) for wait in users[:6]] == [2, 4, 8, 16, 32, 60]
+    assert LONGEST_S - 1 < roots[-1] <= LONGEST_S
+    assert LONGEST_FOR_USERS_S - 1 < users[-1] <= LONGEST_FOR_USERS_S
+
+
+def test_watches_are_shared_and_given_up_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "same").symlink_to(tmp_path / "one")
+    one, same = str(tmp_path / "one"), str(tmp_path / "same")
+    with contextlib.closing(Inotify()) as inotify:
+        assert inotify.watch(one)
+        assert inotify.watch(same)
+        (tmp_path / "one/a").touch()
+        assert inotify.changed() == {one, same}
+        inotify.forget(one)
+        (tmp_path / "one/b").touch()
+        assert inotify.changed() == {same}
+        (tmp_path / "one").rename(tmp_path / "old")
+        (tmp_path / "one").mkdir()
+        assert inotify.watch(same)
+        shutil.rmtree(tmp_path / "old")
+        inotify.changed()
+        assert inotify.watched == {same}
+
+
 def test_a_folder_reads_nothing_outside_of_itself(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "out").write_text("secret")
     (tmp_path / "in/link").symlink_to(tmp_path / "out")
     (tmp_path / "in/folder").symlink_to(tmp_path)
-    with Folder(str(tmp_path / "in"), os.geteuid()) as folder:
+    folder = open_folder(Root(str(tmp_path / "in"), os.geteuid()))
+    assert folder is not None
+    with folder:
         assert folder.read("link") is None
         assert folder.read("folder/out") is None

@@ -25,3 +25,5 @@ class Container(NamedTuple):
     """Kubernetes forms; they count only while it has a process, since earlier attempts have the same."""
     unit: str = ""
     """What its control group is called where that is not the id (systemd-nspawn)."""
+    space: str = ""
+    """Where ``ident`` is unique, if not in the whole engine: containerd's name space, the directory of LXC."""

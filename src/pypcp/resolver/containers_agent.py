@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from pypcp.model.values import Semantics, ValueType
@@ -62,7 +62,7 @@ def build(
         "by its name where the engine has no ids.",
         members=lambda snapshot: snapshot,
     )
-    cluster = agent.cluster(0, lambda: _shown(containers(), cgroup_root))
+    cluster = agent.cluster(0, lambda: shown(containers(), cgroup_root))
     for item, (name, type_, semantics, text) in enumerate(_METRICS):
         read = _reader(name.rpartition(".")[2])
         cluster.metric(f"containers.{name}", item, type_, read, indom=found, sem=semantics, help_=text)
@@ -96,15 +96,22 @@ def _reader(field: str) -> Read:
     return lambda snapshot: {name: getattr(shown, field) for name, shown in snapshot.items()}
 
 
-def _shown(containers: Found, cgroup_root: str) -> dict[str, Shown]:
-    """Every container under a name of its own: where two engines have the same, the later one's says whose."""
-    shown: dict[str, Shown] = {}
+def shown(containers: Found, cgroup_root: str) -> dict[str, Shown]:
+    """Every container under a name of its own: where two have the same id, the later one's says whose."""
+    found: dict[str, Shown] = {}
     for container, process in containers:
-        name = container.ident
-        if name in shown:
-            name = f"{container.engine}/{container.ident}"
-        shown[name] = _now(container, process, cgroup_root)
-    return shown
+        name = next((name for name in _instance_names(container) if name not in found), "")
+        if name:
+            found[name] = _now(container, process, cgroup_root)
+    return found
+
+
+def _instance_names(container: Container) -> Iterator[str]:
+    """The id, with as much before it as tells it from others'."""
+    yield container.ident
+    yield f"{container.engine}/{container.ident}"
+    whose = str(container.owner) if container.owner else container.space.strip("/")
+    yield f"{container.engine}/{whose}/{container.ident}"
 
 
 def _now(container: Container, process: LiveProcess | None, cgroup_root: str) -> Shown:

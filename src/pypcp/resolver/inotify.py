@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+import threading
 from collections.abc import Iterator
 
 _CREATE, _DELETE, _MOVED, _CLOSE_WRITE, _SELF = 0x100, 0x200, 0x40 | 0x80, 0x8, 0x400 | 0x800
@@ -15,38 +16,54 @@ _READ_BYTES = 65536
 
 
 class Inotify:
-    """One queue; directories are watched by path and reported by path."""
+    """One queue for all threads; directories are watched by path and reported by path.
+
+    Only :meth:`watch` may wait for the file system, and then it keeps nobody else from anything.
+    """
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._fd = int(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-        self._paths: dict[int, str] = {}
+        self._lock = threading.Lock()
+        self._paths: dict[int, set[str]] = {}
+        """A directory that is reached by several paths has one watch."""
         self._watches: dict[str, int] = {}
 
     def fileno(self) -> int:
         """The descriptor to wait on."""
         return self._fd
 
+    def close(self) -> None:
+        """Hear no more."""
+        os.close(self._fd)
+
     def watch(self, path: str) -> bool:
         """Watch a directory; False where there is none, or no more watches."""
         watch = int(self._libc.inotify_add_watch(self._fd, os.fsencode(path), _CHANGES))
-        if watch >= 0:
-            self._paths[watch], self._watches[path] = path, watch
-        return watch >= 0
+        if watch < 0:
+            return False
+        with self._lock:
+            self._paths.setdefault(watch, set()).add(path)
+            self._watches[path] = watch
+        return True
 
     def forget(self, path: str) -> None:
         """Watch it no longer."""
-        watch = self._watches.pop(path, -1)
-        if self._paths.get(watch) == path:
-            del self._paths[watch]
-            self._libc.inotify_rm_watch(self._fd, watch)
+        with self._lock:
+            watch = self._watches.pop(path, -1)
+            paths = self._paths.get(watch, set())
+            paths.discard(path)
+            if self._paths.get(watch) == set():
+                del self._paths[watch]
+                self._libc.inotify_rm_watch(self._fd, watch)
 
     @property
     def watched(self) -> set[str]:
         """The directories under watch."""
-        return set(self._watches)
+        with self._lock:
+            return set(self._watches)
 
     def changed(self) -> set[str] | None:
         """The directories in which something changed; None when some changes went unheard and all must be looked at."""
@@ -59,13 +76,17 @@ class Inotify:
                 return found if complete else None
             for watch, mask in _events(raw):
                 complete = complete and not mask & _OVERFLOW
-                path = self._paths.get(watch)
-                if path is None:
-                    continue
-                found.add(path)
-                if mask & _IGNORED:
-                    del self._paths[watch]
-                    self._watches.pop(path, None)
+                found |= self._reported(watch, mask)
+
+    def _reported(self, watch: int, mask: int) -> set[str]:
+        with self._lock:
+            if not mask & _IGNORED:
+                return set(self._paths.get(watch, ()))
+            paths = self._paths.pop(watch, set())
+            for path in paths:
+                if self._watches.get(path) == watch:  # else the directory that took its place is watched already
+                    del self._watches[path]
+            return paths
 
 
 def _events(raw: bytes) -> Iterator[tuple[int, int]]:

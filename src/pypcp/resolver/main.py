@@ -7,17 +7,21 @@ import mmap
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pypcp.resolver.engines import Engine
-from pypcp.resolver.engines.containerd import STATE_ROOT, Containerd
+from pypcp.resolver.engines.containerd import Containerd
 from pypcp.resolver.engines.docker import Docker
+from pypcp.resolver.engines.engine_socket import EngineSocket, SocketGround
 from pypcp.resolver.engines.lxc import Lxc
 from pypcp.resolver.engines.nspawn import Nspawn
+from pypcp.resolver.engines.places import Note, place
 from pypcp.resolver.engines.podman import Podman
 from pypcp.resolver.ground_watch import Ground
+from pypcp.resolver.renewals import Renewals
 from pypcp.resolver.resolver import Resolver
+from pypcp.resolver.sealing import open_in_time
 
 SWITCH_INTERVAL_S = 0.0005
 """How long a scanning thread may keep the interpreter from the thread that answers."""
@@ -27,19 +31,18 @@ AGENT = "pypcp.resolver.containers_agent"
 """Loaded only where a daemon asks for metrics: it brings the whole PDU codec."""
 
 
-def cgroup_root(environment: Mapping[str, str]) -> str:
+def cgroup_root(environment: Mapping[str, str], note: Note) -> str:
     """Where control groups are mounted."""
-    return environment.get("PCP_CGROUP_DIR", "/sys/fs/cgroup")
+    return place(environment, "PCP_CGROUP_DIR", "/sys/fs/cgroup", note)
 
 
-def engines(environment: Mapping[str, str]) -> list[Engine]:
+def engines(environment: Mapping[str, str], cgroups: str, note: Note) -> list[Engine]:
     """Every engine we know, whether it is here or not: one that is installed later is found then."""
-    cgroups = cgroup_root(environment)
     return [
-        Docker.configured(environment),
-        *Podman.configured(environment),
-        *Lxc.configured(environment, cgroups),
-        Containerd(environment.get("PCP_CONTAINERD_DIR", STATE_ROOT)),
+        Docker.configured(environment, note),
+        *Podman.configured(environment, note),
+        *Lxc.configured(environment, cgroups, note),
+        *Containerd.configured(environment, note),
         Nspawn(),
     ]
 
@@ -52,22 +55,37 @@ def run(
     pipe: tuple[int, int] | None,
     memory: mmap.mmap,
     domain: int,
-    seal: Callable[[list[str]], str],
-    note: Callable[..., None],
+    seal: Callable[[list[str | int]], str],
+    note: Note,
+    renewals: memoryview,
+    sockets: Sequence[tuple[str, str, int]] = (),
 ) -> None:
-    """Serve until the starter goes away. ``seal`` closes the doors: only what it is given can be read then."""
-    here = engines(os.environ)
-    ground = Ground(root for engine in here for root in engine.roots())
+    """Serve until the starter goes away. ``seal`` closes the doors: only what it is given (paths, or descriptors of
+    directories) can be read then. ``sockets`` are those of engines that may be asked: engine, path, and whose group we
+    have for that. ``renewals`` is a byte that outlives us."""
+    cgroups = cgroup_root(os.environ, note)
+    here = engines(os.environ, cgroups, note)
     if pipe:
         importlib.import_module(AGENT)  # nothing can be loaded any more once the doors are closed
-    confined = seal(["/proc", cgroup_root(os.environ), *ground.readable()])
+    opened = open_in_time([engine.roots() for engine in here])
+    confined = seal(["/proc", cgroups, *opened.descriptors])
+    for late in opened.late:
+        note("engine-shut-out", engine=here[late].name, reason="its directories do not answer")
+    for descriptor in opened.descriptors:
+        os.close(descriptor)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    resolver = Resolver(loop, link, reader, here, ground, note, confined)
+    grounded: list[tuple[Engine, Ground]] = [
+        (engine, Ground(engine.roots(), opened.identities, shut_out=number in opened.late))
+        for number, engine in enumerate(here)
+    ]
+    for name, path, group in sockets:
+        grounded.append((EngineSocket(name, path, cgroups), SocketGround(path, group)))
+    resolver = Resolver(loop, link, reader, grounded, note, confined, Renewals(renewals))
 
     def serve() -> None:
         if pipe:
             agent = importlib.import_module(AGENT)
-            agent.serve(loop, memory, pipe, domain, resolver, confined, cgroup_root(os.environ))
+            agent.serve(loop, memory, pipe, domain, resolver, confined, cgroups)
 
     note("loaded", process="resolver", modules=frozenset(sys.modules))
     resolver.start(serve)

@@ -5,27 +5,29 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import chain
 from typing import NoReturn
 
 from pypcp.errors import RemoteProtocolError
 from pypcp.resolver.clients import Client, Loop
 from pypcp.resolver.container import Container
-from pypcp.resolver.engine_task import EngineTask, Findings, Key
+from pypcp.resolver.engine_task import EngineTask, Findings, Key, key_of
 from pypcp.resolver.engines import Engine
 from pypcp.resolver.ground_watch import Ground
 from pypcp.resolver.host_names import HostNames
 from pypcp.resolver.inotify import Inotify
 from pypcp.resolver.lookups import LookUps
 from pypcp.resolver.processes import LiveProcess
+from pypcp.resolver.renewals import Renewals
 from pypcp.resolver.snapshot import Snapshot
 from pypcp.wire.root import MAX_LINK_PACKET, LinkKind, LinkPacket, LookupReply, decode_link, encode, encode_link
 
 NEW_GROUND = 75
 """Exit status that asks the starter for a successor at once: there is state that our confinement shuts us out from."""
-LEAST_LIFE_S = 2.0
+RESTART_S = 1.0
+"""After a fault of ours in an engine's thread."""
 FIRST_LOOK_S = 1.0
 """An engine whose first scan takes longer does not hold up the others."""
 _READ = 1
@@ -40,25 +42,24 @@ class Resolver:
         loop: Loop,
         link: socket.socket,
         reader: socket.socket,
-        engines: list[Engine],
-        ground: Ground,
+        engines: list[tuple[Engine, Ground]],
         note: Callable[..., None],
         confined: str,
+        renewals: Renewals,
     ) -> None:
         self._loop = loop
         self._link = link
         self._note = note
-        self._ground = ground
-        self._born = time.monotonic()
+        self._renewals = renewals
         self._host_names = HostNames(loop, reader)
         self.look_ups = LookUps(self._host_names, note)
         self._inotify = Inotify()
-        self.tasks = [EngineTask(engine, self._deliver) for engine in engines]
-        self._findings = {task: Findings([], {}, set()) for task in self.tasks}
-        self._delivered: list[tuple[EngineTask, Findings]] = []
+        self.tasks = [EngineTask(engine, ground, self._inotify, self._deliver) for engine, ground in engines]
+        self._findings = {task: Findings([], {}) for task in self.tasks}
+        self._delivered: list[tuple[EngineTask, Findings | None]] = []
         self._lock = threading.Lock()
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._leaving = False
+        self._outgrown: set[EngineTask] = set()
         self._confined = confined
         self._unseen = set(self.tasks)
 
@@ -66,11 +67,20 @@ class Resolver:
         """Begin to watch and to scan; serve, and call ``serve``, once every engine was looked at or took too long."""
         self._loop.watch(self._wake, _READ, lambda _: self._take_findings())
         self._loop.watch(self._inotify.fileno(), _READ, lambda _: self._hear_changes())
-        self._watch_folders()
         for task in self.tasks:
             task.start()
         self._serve: Callable[[], None] | None = serve
         self._loop.call_later(FIRST_LOOK_S, self._open)
+
+    def close(self) -> None:
+        """Scan no more, and let go of every descriptor of our own (the process itself just ends, see :func:`leave`)."""
+        for task in self.tasks:
+            task.stop()
+        for fd in (self._wake, self._inotify.fileno()):
+            self._loop.forget(fd)
+        for fd in (self._wake, self._waker):
+            os.close(fd)
+        self._inotify.close()
 
     def _open(self) -> None:
         """Whoever has waited since before is heard now: nobody is told that what was not looked at does not exist."""
@@ -131,7 +141,7 @@ class Resolver:
 
     # The engines.
 
-    def _deliver(self, task: EngineTask, findings: Findings) -> None:
+    def _deliver(self, task: EngineTask, findings: Findings | None) -> None:
         """In the engine's thread."""
         with self._lock:
             self._delivered.append((task, findings))
@@ -144,18 +154,29 @@ class Resolver:
         os.read(self._wake, 4096)
         with self._lock:
             delivered, self._delivered = self._delivered, []
-        changed = False
-        for task, findings in delivered:
-            before = self._findings[task]
-            self._findings[task] = findings
-            changed = changed or before.containers != findings.containers or before.live != findings.live
-            self._exchange(task, before.live, findings.live)
-        if changed:
+        changed = [self._take(task, findings) for task, findings in delivered]
+        if any(changed):
             self._publish()
         self._unseen -= {task for task, _ in delivered}
         if not self._unseen:
             self._open()
-        self._watch_folders()
+        self._forget_folders()
+
+    def _take(self, task: EngineTask, findings: Findings | None) -> bool:
+        """Whether something changed by it. A thread that failed begins anew, and its last findings hold until then."""
+        if findings is None:
+            self._note("engine-failed", engine=task.engine.name, again_s=RESTART_S)
+            self._loop.call_later(RESTART_S, partial(self._restart, task))
+            return False
+        before = self._findings[task]
+        self._findings[task] = findings
+        self._exchange(task, before.live, findings.live)
+        if findings.outgrown:
+            self._renew_for(task)
+        return before.containers != findings.containers or before.live != findings.live
+
+    def _restart(self, task: EngineTask) -> None:
+        task.start()
 
     def _exchange(self, task: EngineTask, before: dict[Key, LiveProcess], after: dict[Key, LiveProcess]) -> None:
         """Hold the processes that are new, let go of those that are no more."""
@@ -175,40 +196,48 @@ class Resolver:
         task.look_again()
 
     def _publish(self) -> None:
-        self.look_ups.snapshot = Snapshot(c for findings in self._findings.values() for c in findings.containers)
+        self.look_ups.snapshot = Snapshot(once(findings.containers for findings in self._findings.values()))
         self.look_ups.live = {
             key: process for findings in self._findings.values() for key, process in findings.live.items()
         }
 
     # Changes.
 
-    def _watch_folders(self) -> None:
-        """Watch what the last scans asked for; what was not watched before is looked at once more."""
-        wanted = self._ground.watched()
-        for task, findings in self._findings.items():
-            for folder in findings.folders:
-                if folder not in self._inotify.watched and self._inotify.watch(folder):
-                    task.look_again()
-            wanted |= findings.folders
-        for folder in wanted - self._inotify.watched:
-            self._inotify.watch(folder)
-        for folder in self._inotify.watched - wanted:
+    def _forget_folders(self) -> None:
+        """The threads watch what they want; what none wants any more is forgotten here."""
+        watched = self._inotify.watched
+        for folder in watched.difference(*(task.folders | task.neighbourhood for task in self.tasks)):
             self._inotify.forget(folder)
 
     def _hear_changes(self) -> None:
         changed = self._inotify.changed()
-        for task, findings in self._findings.items():
-            if changed is None or changed & findings.folders:
+        for task in self.tasks:
+            if changed is None or changed & task.folders:
                 task.look_again()
-        if self._ground.outgrown():
-            self._leave_soon()
+            elif changed & task.neighbourhood:
+                task.look_later()
 
-    def _leave_soon(self) -> None:
-        """Ask for a successor that may read what is new, though not more often than every few seconds."""
-        if not self._leaving:
-            self._leaving = True
-            age_s = time.monotonic() - self._born
-            self._loop.call_later(max(0.05, LEAST_LIFE_S - age_s), lambda: leave(NEW_GROUND))
+    def _renew_for(self, task: EngineTask) -> None:
+        """Ask for a successor that may read what is new, though not too soon."""
+        if task not in self._outgrown:
+            self._outgrown.add(task)
+            self._loop.call_later(self._renewals.wait_s(task.engine.owner), partial(self._renew_if_still, task))
+
+    def _renew_if_still(self, task: EngineTask) -> None:
+        self._outgrown.discard(task)
+        if self._findings[task].outgrown:
+            self._renewals.count()
+            leave(NEW_GROUND)
+
+
+def once(lists: Iterable[list[Container]]) -> Iterable[Container]:
+    """Each container once: an engine's socket tells again what its files do, and counts if it alone has a process."""
+    known: dict[Key, Container] = {}
+    for container in chain.from_iterable(lists):
+        key = key_of(container)
+        if key not in known or (container.pid and not known[key].pid):
+            known[key] = container
+    return known.values()
 
 
 def leave(status: int) -> NoReturn:

@@ -55,19 +55,21 @@ def adopt_orphans() -> None:
     prctl(_SET_CHILD_SUBREAPER, 1)
 
 
-def drop_to(uid: int, gid: int, capabilities: Iterable[str] = ()) -> None:
-    """Become ``uid`` with no group but ``gid`` and no capability but these, for ever; then try to get back."""
+def drop_to(uid: int, gid: int, capabilities: Iterable[str] = (), groups: Iterable[int] = ()) -> None:
+    """Become ``uid`` with no group but ``gid`` and ``groups``, and no capability but these, for ever; then try to get
+    back."""
+    others = sorted(set(groups))
     kept = {CAPABILITIES[name] for name in capabilities}
     _drop_bounding(kept)
     prctl(_SET_KEEPCAPS, 1)
-    os.setgroups([])
+    os.setgroups(others)
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
     keep_only(kept)
     prctl(_SET_KEEPCAPS, 0)
     no_new_privileges()
     not_dumpable()
-    _verify(uid, gid, kept)
+    _verify(uid, gid, others, kept)
 
 
 def become(uid: int, gid: int, groups: list[int]) -> None:
@@ -106,13 +108,13 @@ def status_of_self() -> dict[str, str]:
         return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
 
 
-def _verify(uid: int, gid: int, kept: set[int]) -> None:
+def _verify(uid: int, gid: int, groups: list[int], kept: set[int]) -> None:
     status = status_of_self()
     mask = f"{sum(1 << number for number in kept):016x}"
     expected = {
         "Uid": "\t".join([str(uid)] * 4),
         "Gid": "\t".join([str(gid)] * 4),
-        "Groups": "",
+        "Groups": " ".join(map(str, groups)),
         "CapEff": mask,
         "CapPrm": mask,
         "CapBnd": mask,

@@ -17,12 +17,12 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from pypcp.root.children import CRASHED
 from pypcp.root.confine import adopt_orphans, not_dumpable
 
 _BORN, _DIED, _GONE = 1, 2, 3
 _NOTE: Final = struct.Struct("=iiiQQ64s")
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.1, 30.0
-CRASHED = 70
 
 
 class Note(NamedTuple):
@@ -106,9 +106,18 @@ class Guard:
             if self._ending or code not in (CRASHED, *(-number for number in signal.valid_signals())):
                 return max(code, 0)
             delay_s = _FIRST_DELAY_S if time.monotonic() - born > 10 else min(2 * delay_s, _LONGEST_DELAY_S)
-            time.sleep(delay_s)
+            self._pause(wake, delay_s)
             if self._ending:  # asked to while nobody was there to be told
                 return 0
+
+    def _pause(self, wake: int, delay_s: float) -> None:
+        """Until the next attempt is due, or we are asked to end."""
+        end = time.monotonic() + delay_s
+        poll = select.poll()
+        poll.register(wake, select.POLLIN)
+        while not self._ending and (rest_s := end - time.monotonic()) > 0:
+            if poll.poll(rest_s * 1000):
+                os.read(wake, 4096)
 
     def _pass_on(self, number: int, _frame: object) -> None:
         self._ending = self._ending or number in (signal.SIGTERM, signal.SIGINT)
@@ -137,17 +146,15 @@ class Guard:
         poll = select.poll()
         poll.register(wake, select.POLLIN)
         poll.register(self._channel, select.POLLIN)
-        while True:
+        while (status := self._reap()) is None:  # whoever ended before this waits to be reaped, and wakes nobody
             for fd, _ in poll.poll():
                 if fd == wake:
                     os.read(wake, 4096)
                 elif not self._listen():
                     poll.unregister(self._channel)
-            status = self._reap()
-            if status is not None:
-                self._listen()
-                self._channel.close()
-                return status
+        self._listen()
+        self._channel.close()
+        return status
 
     def _listen(self) -> bool:
         """Take what the starter says; False at its end."""

@@ -34,8 +34,11 @@ def version() -> int:
     return max(0, int(libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION_FLAG)))
 
 
-def restrict(readable: Iterable[str], available: int | None = None) -> int:
+def restrict(readable: Iterable[str | int], available: int | None = None) -> int:
     """Allow reading beneath the paths that exist, and no other use of files, TCP or outside processes; for ever.
+
+    What others could replace is to be given as an open descriptor of the very directory that is meant: a path is
+    looked up here, links and all.
 
     Returns the version that is in force. :class:`NotConfined` where the kernel has none.
     """
@@ -44,8 +47,8 @@ def restrict(readable: Iterable[str], available: int | None = None) -> int:
         raise NotConfined("this kernel has no Landlock")
     ruleset = _create(available)
     try:
-        for path in readable:
-            _allow_reading(ruleset, path)
+        for place in readable:
+            _allow_reading(ruleset, place)
         _call(_RESTRICT_SELF, ruleset, 0)
     finally:
         os.close(ruleset)
@@ -62,17 +65,22 @@ def _create(available: int) -> int:
     return _call(_CREATE_RULESET, ctypes.byref(rules), ctypes.c_size_t(size), 0)
 
 
-def _allow_reading(ruleset: int, path: str) -> None:
+def _allow_reading(ruleset: int, place: str | int) -> None:
+    if isinstance(place, int):
+        return _allow_beneath(ruleset, place)
     try:
-        parent = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        parent = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return
+        return None
     try:
-        rights = _READ_FILE | _READ_DIR if os.path.isdir(path) else _READ_FILE
-        beneath = _PathBeneath(rights, parent)
-        _call(_ADD_RULE, ruleset, _PATH_BENEATH, ctypes.byref(beneath), 0)
+        return _allow_beneath(ruleset, parent)
     finally:
         os.close(parent)
+
+
+def _allow_beneath(ruleset: int, folder: int) -> None:
+    beneath = _PathBeneath(_READ_FILE | _READ_DIR, folder)
+    _call(_ADD_RULE, ruleset, _PATH_BENEATH, ctypes.byref(beneath), 0)
 
 
 def _call(number: int, *arguments: object) -> int:

@@ -14,7 +14,7 @@ import sys
 from argparse import Namespace
 from typing import Final, NoReturn
 
-from pypcp.root import confine, landlock, namespaces, seccomp
+from pypcp.root import confine, landlock, namespaces, pcp_conf, seccomp
 from pypcp.root.audit import AuditLog, open_log
 from pypcp.root.configured import BadConfiguration
 from pypcp.root.daemon_keeper import LABEL, DaemonKeeper
@@ -55,6 +55,7 @@ class Helper:
             account_ids(self._served_accounts()), parent_identity(), unit=self.policy.control_unit, owner=self.owner
         )
         self.conversation = mmap.mmap(-1, _CONVERSATION_BYTES)  # shared: it outlives each of the processes
+        self.renewals = memoryview(mmap.mmap(-1, 1))
         self.folder = self._agents_folder()
         _send_log_to(options.log or ("root.log" if self.pipe else None))
         self.audit = AuditLog(path=options.audit)
@@ -194,10 +195,13 @@ class Helper:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)
+        sockets = [(engine, path, self._group_of(path)) for engine, path in self.policy.engine_sockets]
         if self.owner == 0:
-            confine.drop_to(*_NOBODY, ["DAC_READ_SEARCH"])
+            confine.drop_to(*_NOBODY, ["DAC_READ_SEARCH"], {group for *_, group in sockets if group >= 0})
         else:
             confine.no_new_privileges()
+        for name, value in pcp_conf.read(os.environ.get("PCP_CONF", "/etc/pcp.conf"), self.owner).items():
+            os.environ.setdefault(name, value)
         body = importlib.import_module(RESOLVER)
         body.run(
             Loop(),
@@ -207,19 +211,32 @@ class Helper:
             memory=self.conversation,
             domain=self.options.domain,
             seal=self.seal_resolver,
+            renewals=self.renewals,
+            sockets=sockets,
             note=self.audit.note,
         )
         os._exit(0)
 
-    def seal_resolver(self, readable: list[str]) -> str:
-        """Confine the resolver to these paths and to harmless system calls; what of that is in force, in words."""
+    def _group_of(self, path: str) -> int:
+        """Whom an engine's socket lets in beside its owner, -1 where there is none yet."""
+        try:
+            status = os.stat(path)
+        except OSError:
+            return -1
+        if not status.st_mode & stat.S_IWGRP:
+            self.audit.note("engine-socket-closed", path=path, reason="its group may not write to it")
+        return status.st_gid
+
+    def seal_resolver(self, readable: list[str | int]) -> str:
+        """Confine the resolver to these directories and to harmless calls; what is in force, in words."""
         in_force = []
         try:
             in_force.append(f"landlock {landlock.restrict(readable)}")
         except confine.NotConfined as fault:
             self.complain("resolver", str(fault))
         try:
-            seccomp.restrict(seccomp.RESOLVER, deadly=False)
+            asking = seccomp.ENGINE_SOCKETS if self.policy.engine_sockets else []
+            seccomp.restrict([*seccomp.RESOLVER, *asking], deadly=False)
             in_force.append("seccomp")
         except confine.NotConfined as fault:
             self.complain("resolver", str(fault))

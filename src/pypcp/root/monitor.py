@@ -7,7 +7,6 @@ the record. A peer that may only look up never gets past :meth:`Monitor._admit`:
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import socket
 import sys
@@ -23,11 +22,11 @@ from pypcp.root.policy import Policy
 from pypcp.root.starter import Started, Starter
 from pypcp.wire.root import (
     AgentIpc,
-    FrameReader,
     Info,
     Kind,
     LookupReply,
     LookupRequest,
+    MessageReader,
     StartReply,
     StartRequest,
     StopReply,
@@ -41,6 +40,7 @@ MESSAGE_LIMIT_S: Final = 5.0
 WRITE_LIMIT_S: Final = 10.0
 ORPHAN_GRACE_S: Final = 5.0
 """What agents get to notice for themselves that their daemon died."""
+SHED_PAUSE_S: Final = 0.1
 MAX_WAITING: Final = 64
 """Requests of one connection that are held while an earlier one is being answered."""
 _READ_BYTES = 8192
@@ -55,6 +55,10 @@ class LookUps(Protocol):
 
     def relay(self, frame: bytes, done: Callable[[LookupReply | None], None]) -> None:
         """Answer one request of a client that stays with us; None when there is no answer in time."""
+
+    @property
+    def clients(self) -> int:
+        """How many were handed over and are still there."""
 
 
 class Monitor:
@@ -78,11 +82,14 @@ class Monitor:
         self.audit = audit
         self.max_clients = 4096
         self._listener = listener
-        self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        self._spare = _spare_descriptor()
         self._controls: set[ControlConnection] = set()
         self._minded: set[int] = set()
         listener.setblocking(False)
-        loop.watch(listener.fileno(), READ, lambda _: self._accept())
+        self._listen()
+
+    def _listen(self) -> None:
+        self.loop.watch(self._listener.fileno(), READ, lambda _: self._accept())
 
     def _accept(self) -> None:
         for _ in range(_ACCEPTS_A_ROUND):
@@ -91,19 +98,21 @@ class Monitor:
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE):
-                    self._shed()
-                    return
-                continue  # the peer went away while it waited
+                self._shed(error)
+                return
             self._admit(client)
 
-    def _shed(self) -> None:
-        """Out of descriptors: the spare one lets the next client be told by a closed connection, instead of a wait."""
-        os.close(self._spare)
+    def _shed(self, lack: OSError) -> None:
+        """Out of descriptors or memory: the spare descriptor lets the next client be told by a closed connection,
+        instead of a wait; the others are looked at a moment later."""
+        if self._spare is not None:
+            os.close(self._spare)
         with contextlib.suppress(OSError):
             self._listener.accept()[0].close()
-        self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-        self.audit.record("client-shed", reason="out of descriptors")
+        self._spare = _spare_descriptor()
+        self.audit.record("client-shed", reason=lack.strerror)
+        self.loop.forget(self._listener.fileno())
+        self.loop.call_later(SHED_PAUSE_S, self._listen)
 
     def _admit(self, client: socket.socket) -> None:
         try:
@@ -148,7 +157,7 @@ class Monitor:
     @property
     def clients(self) -> int:
         """Clients of all kinds."""
-        return len(self._controls) + getattr(self.look_ups, "clients", 0)
+        return len(self._controls) + self.look_ups.clients
 
     @property
     def controls(self) -> int:
@@ -174,7 +183,7 @@ class ControlConnection:
         self.monitor = monitor
         self.peer = peer
         self._client = client
-        self._frames = FrameReader()
+        self._frames = MessageReader()
         self._waiting: deque[bytes] = deque()
         self._unsent: Answer | None = None
         self._busy = False
@@ -316,6 +325,13 @@ PERMITTED: Final[dict[int, Callable[..., None]]] = {
     Kind.STOP_REQUEST: _answer_stop,
 }
 """All that can be asked of this process. Whatever is not here is not answered."""
+
+
+def _spare_descriptor() -> int | None:
+    try:
+        return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
 
 
 def _close_all(descriptors: tuple[int, ...]) -> None:

@@ -7,6 +7,7 @@ containers. A policy file (TOML) can only be root's::
     agent-files = ["/etc/pcp/pmcd/pmcd.conf"]      # whose pipe and socket lines may be started
     control-unit = "pmcd.service"                  # a daemon that systemd started, beside our parent
     starts-per-minute = 20                         # of one agent
+    engine-sockets = ["docker:/run/docker.sock"]   # to ask, beside reading files (docker, podman)
 
     [agents.linux]
     account = "root"                               # who it runs as
@@ -27,6 +28,7 @@ from pypcp.root.ground import UntrustedGround, check
 
 DEFAULT_AGENT_FILE = "/etc/pcp/pmcd/pmcd.conf"
 DEFAULT_ACCOUNT = "pcp"
+ENGINES_WITH_SOCKETS = ("docker", "podman")
 _MAX_BYTES = 1 << 20
 
 
@@ -58,6 +60,8 @@ class Policy(NamedTuple):
     agent_files: tuple[str, ...] = (DEFAULT_AGENT_FILE,)
     control_unit: str = ""
     starts_per_minute: int = 20
+    engine_sockets: tuple[tuple[str, str], ...] = ()
+    """(engine, path of its socket)"""
     agents: Mapping[str, Rule] = MappingProxyType({})
     owner: int = 0
 
@@ -120,11 +124,20 @@ def load(path: str, owner: int = 0) -> Policy:
         agent_files=_texts(path, settings, "agent-files", (DEFAULT_AGENT_FILE,)),
         control_unit=_take(path, settings, "control-unit", str, ""),
         starts_per_minute=_take(path, settings, "starts-per-minute", int, 20),
+        engine_sockets=tuple(_engine_socket(path, text) for text in _texts(path, settings, "engine-sockets", ())),
         agents=rules,
         owner=owner,
     )
     _refuse_rest(path, settings)
     return policy
+
+
+def _engine_socket(path: str, text: str) -> tuple[str, str]:
+    engine, _, place = text.partition(":")
+    if engine not in ENGINES_WITH_SOCKETS or not place.startswith("/"):
+        example = f"{ENGINES_WITH_SOCKETS[0]}:/run/docker.sock"
+        raise BadConfiguration(f"{path}: engine-sockets has {text!r}, which is not like {example!r}")
+    return engine, place
 
 
 def _rule(path: str, label: str, settings: object) -> Rule:

@@ -86,6 +86,7 @@ def _show(policy: Policy, agents: list[AgentLine], options: argparse.Namespace) 
         ("agent-files", list(policy.agent_files)),
         ("control-unit", policy.control_unit),
         ("starts-per-minute", policy.starts_per_minute),
+        ("engine-sockets", [":".join(place) for place in policy.engine_sockets]),
     ):
         print(f"{key} = {str(value) if isinstance(value, int | list) else repr(value)}".replace("'", '"'))
     for agent in agents:

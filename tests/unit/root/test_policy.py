@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from containers.served import MAIN
+from pypcp.root import pcp_conf
 from pypcp.root.configured import AgentLine, BadConfiguration, parse
 from pypcp.root.ground import UntrustedGround, check
 from pypcp.root.launch import environment, locate
@@ -56,6 +57,11 @@ def test_the_access_section_ends_the_agents() -> None:
     assert parse("[ access ]\nx 1 pipe binary /bin/a\n", "f") == []
 
 
+def test_a_quote_that_is_not_closed_is_named_with_its_line() -> None:
+    with pytest.raises(BadConfiguration, match="f:2: a quote"):
+        parse('x 1 pipe binary /bin/a\ny 2 pipe binary /bin/b "c\n', "f")
+
+
 def test_a_configuration_of_endless_size_is_refused() -> None:
     with pytest.raises(BadConfiguration):
         parse("x" * (1 << 21), "f")
@@ -70,6 +76,9 @@ def test_a_configuration_of_endless_size_is_refused() -> None:
         ("typo = 1", "unknown setting 'typo'"),
         ("[agents.x]\ncomand = 'y'", "unknown setting 'comand'"),
         ("agents = {x = 1}", "agents.x must be a table"),
+        ('engine-sockets = ["/run/docker.sock"]', "not like 'docker:/run/docker.sock'"),
+        ('engine-sockets = ["docker:docker.sock"]', "not like 'docker:/run/docker.sock'"),
+        ('engine-sockets = ["crio:/run/crio/crio.sock"]', "not like 'docker:/run/docker.sock'"),
         ("= broken", "policy.toml"),
     ],
 )
@@ -78,6 +87,25 @@ def test_a_mistake_in_the_policy_is_named(tmp_path: Path, text: str, fault: str)
     path.write_text(text)
     with pytest.raises(BadConfiguration, match=fault):
         load(str(path), OWNER)
+
+
+def test_engines_are_asked_by_the_sockets_that_the_policy_names(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text('engine-sockets = ["docker:/run/docker.sock", "podman:/run/podman/podman.sock"]')
+    assert load(str(path), OWNER).engine_sockets == (
+        ("docker", "/run/docker.sock"),
+        ("podman", "/run/podman/podman.sock"),
+    )
+    assert Policy().engine_sockets == ()
+
+
+def test_where_containers_are_comes_from_pcp_conf_too_if_it_is_roots(tmp_path: Path) -> None:
+    path = tmp_path / "pcp.conf"
+    path.write_text("# PCP_LXC_DIR=/a\nPCP_DOCKER_DIR=/srv/docker\nPCP_LXC_DIR=relative\nPATH=/x\nPCP_VAR_DIR=/v\n\n")
+    assert pcp_conf.read(str(path), OWNER) == {"PCP_DOCKER_DIR": "/srv/docker"}
+    path.chmod(0o666)
+    assert pcp_conf.read(str(path), OWNER) == {}
+    assert pcp_conf.read(str(tmp_path / "none"), OWNER) == {}
 
 
 def test_a_line_of_an_untrusted_file_starts_nothing_of_any_file(tmp_path: Path) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pypcp.resolver.container import Container
-from pypcp.resolver.engines import kubernetes, runtime_state
+from pypcp.resolver.engines import AGAIN_S, kubernetes, runtime_state
+from pypcp.resolver.engines.places import Note, place
+from pypcp.resolver.roots import Root
 from pypcp.resolver.untrusted_files import Folder, mapping, number, open_folder, text
 
-STATE_ROOT = "/run/containerd"
+STATE_ROOTS = ("/run/containerd", "/run/k3s/containerd")
 _TASKS = "io.containerd.runtime.v2.task"
 _DOCKERS_OWN = "moby"
 _KUBERNETES = "k8s.io"
@@ -19,16 +21,25 @@ class Containerd:
     """The tasks of one containerd; docker's, which it keeps in a name space of their own, are docker's."""
 
     name = "containerd"
+    owner = 0
+    again_s = AGAIN_S
 
-    def __init__(self, state_root: str = STATE_ROOT) -> None:
+    def __init__(self, state_root: str) -> None:
+        self._state_root = state_root
         self._tasks = f"{state_root}/{_TASKS}"
         self._runc = [f"{state_root}/runc", "/run/containerd/runc"]
         self._folders: set[str] = set()
-        self._known: dict[tuple[str, str], tuple[tuple[int, int, int], dict[str, Any]]] = {}
+        self._known: dict[str, tuple[tuple[int, int, int], dict[str, Any]]] = {}
 
-    def roots(self) -> list[str]:
+    @classmethod
+    def configured(cls, environment: Mapping[str, str], note: Note) -> list[Containerd]:
+        """The one that ``PCP_CONTAINERD_DIR`` says, else the usual one and that of k3s."""
+        own = place(environment, "PCP_CONTAINERD_DIR", "", note)
+        return [cls(root) for root in ((own,) if own else STATE_ROOTS)]
+
+    def roots(self) -> list[Root]:
         """Tasks, and runtime state."""
-        return [self._tasks, *dict.fromkeys(self._runc)]
+        return [Root(path) for path in dict.fromkeys([self._tasks, *self._runc])]
 
     def folders(self) -> set[str]:
         """The name spaces, the tasks of each, and each task: its process file comes last."""
@@ -36,17 +47,19 @@ class Containerd:
 
     def scan(self) -> list[Container]:
         """Every container that has a task; one that was only created has none, and no process either."""
-        folder = open_folder(self._tasks)
+        folder = open_folder(Root(self._tasks))
         if folder is None:
             self._folders = set()
             return []
         self._folders = {self._tasks}
         with folder:
             spaces = [space for space in folder.names() if space != _DOCKERS_OWN]
-            return [task for space in spaces for task in self._space(folder, space)]
+            found = [task for space in spaces for task in self._space(folder, space)]
+        self._known = {path: known for path, known in self._known.items() if path in self._folders}
+        return found
 
     def _space(self, folder: Folder, space: str) -> Iterator[Container]:
-        tasks = open_folder(f"{self._tasks}/{space}", follow=False)
+        tasks = folder.below(space)
         if tasks is None:
             return
         self._folders.add(f"{self._tasks}/{space}")
@@ -57,7 +70,7 @@ class Containerd:
 
     def _container(self, tasks: Folder, space: str, ident: str) -> Container:
         annotations = mapping(self._specification(tasks, space, ident).get("annotations"))
-        runtime = runtime_state.read([f"{root}/{space}" for root in self._runc], ident)
+        runtime = runtime_state.read([Root(f"{root}/{space}") for root in self._runc], ident)
         raw = tasks.read(f"{ident}/init.pid", 64)
         pid = runtime.pid or (number(int(raw)) if raw and raw.strip().isdigit() else 0)
         given = text(annotations.get("nerdctl/name"))
@@ -68,15 +81,17 @@ class Containerd:
             running=bool(pid),
             pid=pid,
             start_time=runtime.start_time,
-            aliases=kubernetes.of_annotations(annotations),
+            aliases=(*kubernetes.of_annotations(annotations), f"{space}/{ident}", f"{space}.{ident}"),
+            space=f"{self._state_root}/{space}",
         )
 
     def _specification(self, tasks: Folder, space: str, ident: str) -> dict[str, Any]:
         """The OCI specification; it never changes, and may be long, so it is read once."""
         stamp = tasks.stamp(f"{ident}/config.json")
-        known = self._known.get((space, ident))
+        path = f"{self._tasks}/{space}/{ident}"
+        known = self._known.get(path)
         if stamp is None or (known and known[0] == stamp):
             return known[1] if known else {}
         kept = {"annotations": mapping(tasks.read_json(f"{ident}/config.json")).get("annotations")}
-        self._known[space, ident] = stamp, kept
+        self._known[path] = stamp, kept
         return kept

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pypcp.resolver.container import Container
-from pypcp.resolver.engines import kubernetes, runtime_state
+from pypcp.resolver.engines import AGAIN_S, kubernetes, runtime_state
+from pypcp.resolver.engines.places import Note, place
+from pypcp.resolver.roots import Root
 from pypcp.resolver.untrusted_files import Folder, mapping, number, open_folder, text
 
 DATA_ROOT, EXEC_ROOT = "/var/lib/docker", "/run/docker"
@@ -18,6 +20,8 @@ class Docker:
     """One daemon's containers. ``PCP_DOCKER_DIR``, else docker's ``daemon.json``, says where they lie."""
 
     name = "docker"
+    owner = 0
+    again_s = AGAIN_S
 
     def __init__(self, data_root: str, exec_root: str) -> None:
         self._containers = os.path.join(data_root, "containers")
@@ -26,18 +30,19 @@ class Docker:
         self._folders: set[str] = set()
 
     @classmethod
-    def configured(cls, environment: Mapping[str, str]) -> Docker:
+    def configured(cls, environment: Mapping[str, str], note: Note) -> Docker:
         """As this machine has it."""
         settings: dict[str, Any] = {}
-        if folder := open_folder(_CONFIGURATION):
+        if folder := open_folder(Root(_CONFIGURATION)):
             with folder:
                 settings = mapping(folder.read_json("daemon.json"))
-        data_root = environment.get("PCP_DOCKER_DIR") or text(settings.get("data-root")) or DATA_ROOT
-        return cls(data_root, text(settings.get("exec-root")) or EXEC_ROOT)
+        data_root = place(settings, "data-root", DATA_ROOT, note)
+        exec_root = place(settings, "exec-root", EXEC_ROOT, note)
+        return cls(place(environment, "PCP_DOCKER_DIR", data_root, note), exec_root)
 
-    def roots(self) -> list[str]:
+    def roots(self) -> list[Root]:
         """Containers and runtime state."""
-        return [self._containers, self._runtimes]
+        return [Root(self._containers), Root(self._runtimes)]
 
     def folders(self) -> set[str]:
         """The list, and each container's own directory: its file is replaced at every change."""
@@ -45,7 +50,7 @@ class Docker:
 
     def scan(self) -> list[Container]:
         """Every container; files that have not changed are not read again."""
-        folder = open_folder(self._containers)
+        folder = open_folder(Root(self._containers))
         if folder is None:
             self._folders = set()
             return []
@@ -74,7 +79,7 @@ class Docker:
         state = mapping(settings.get("State"))
         paused, restarting = state.get("Paused") is True, state.get("Restarting") is True
         running = state.get("Running") is True and not restarting
-        runtime = runtime_state.read([self._runtimes], ident) if running else runtime_state.RuntimeState()
+        runtime = runtime_state.read([Root(self._runtimes)], ident) if running else runtime_state.RuntimeState()
         pid = number(state.get("Pid")) if running else 0
         labels = mapping(mapping(settings.get("Config")).get("Labels"))
         return Container(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from pypcp.resolver.roots import Root
 from pypcp.resolver.untrusted_files import open_folder
 
 _COMMAND_BYTES = 4096
@@ -15,7 +16,7 @@ def host_processes(marker: bytes, proc: str = "/proc") -> Iterator[tuple[int, by
 
     A process inside of a container can call itself anything, but not leave its pid name space.
     """
-    folder = open_folder(proc)
+    folder = open_folder(Root(proc))
     if folder is None:
         return
     with folder:

@@ -6,8 +6,11 @@ import os
 from collections.abc import Mapping
 
 from pypcp.resolver.container import Container
+from pypcp.resolver.engines import AGAIN_S, STARTING_S
 from pypcp.resolver.engines.host_processes import children, first_in_own_space, host_processes
+from pypcp.resolver.engines.places import Note, place
 from pypcp.resolver.processes import start_time
+from pypcp.resolver.roots import Root
 from pypcp.resolver.untrusted_files import open_folder
 
 LXC_ROOT = "/var/lib/lxc"
@@ -20,23 +23,29 @@ _OTHERS = (
 
 
 class Lxc:
-    """The containers of one directory. Their first process is the child of ``[lxc monitor] DIRECTORY NAME``."""
+    """The containers of one directory. Their first process is the child of ``[lxc monitor] DIRECTORY NAME``.
+
+    It may come long after its control group, which is all that is heard of: hooks and mounts come in between.
+    """
+
+    owner = 0
 
     def __init__(self, name: str, root: str, cgroup_root: str) -> None:
         self.name = name
         self._root = root
         self._cgroups = cgroup_parents(cgroup_root)
+        self.again_s = AGAIN_S
         self._folders: set[str] = set()
 
     @classmethod
-    def configured(cls, environment: Mapping[str, str], cgroup_root: str) -> list[Lxc]:
+    def configured(cls, environment: Mapping[str, str], cgroup_root: str, note: Note) -> list[Lxc]:
         """LXC's own directory, and those of LXD and Incus."""
-        own = cls("lxc", environment.get("PCP_LXC_DIR", LXC_ROOT), cgroup_root)
+        own = cls("lxc", place(environment, "PCP_LXC_DIR", LXC_ROOT, note), cgroup_root)
         return [own, *(cls(name, root, cgroup_root) for name, root in _OTHERS)]
 
-    def roots(self) -> list[str]:
+    def roots(self) -> list[Root]:
         """The directory of containers."""
-        return [self._root]
+        return [Root(self._root)]
 
     def folders(self) -> set[str]:
         """The directory, and where control groups appear when a container starts."""
@@ -44,7 +53,7 @@ class Lxc:
 
     def scan(self) -> list[Container]:
         """Every container that has a directory."""
-        folder = open_folder(self._root)
+        folder = open_folder(Root(self._root))
         if folder is None:
             self._folders = set()
             return []
@@ -52,6 +61,7 @@ class Lxc:
         with folder:
             names = [name for name in folder.names() if not name.startswith(".") and self._is_container(name)]
         first = self._first_processes() if names else {}
+        self.again_s = AGAIN_S if all(first.values()) else STARTING_S
         return [self._container(name, first.get(name, 0)) for name in names]
 
     def _is_container(self, name: str) -> bool:
@@ -73,7 +83,7 @@ class Lxc:
             started = start_time(pid) if pid else 0
         except (OSError, ValueError, IndexError):
             pid = started = 0
-        return Container(self.name, name, (name,), running=bool(pid), pid=pid, start_time=started)
+        return Container(self.name, name, (name,), running=bool(pid), pid=pid, start_time=started, space=self._root)
 
 
 def cgroup_parents(cgroup_root: str) -> list[str]:

@@ -6,8 +6,10 @@ import os
 from collections.abc import Iterator
 
 from pypcp.resolver.container import Container
+from pypcp.resolver.engines import AGAIN_S, STARTING_S
 from pypcp.resolver.engines.host_processes import children, first_in_own_space, host_processes
 from pypcp.resolver.processes import start_time
+from pypcp.resolver.roots import Root
 from pypcp.resolver.untrusted_files import open_folder
 
 MACHINES, RUNNING = "/run/systemd/machines", "/run/systemd/nspawn"
@@ -17,21 +19,24 @@ class Nspawn:
     """The containers of systemd; virtual machines, which machined lists as well, are not ours."""
 
     name = "nspawn"
+    owner = 0
+    again_s = AGAIN_S
 
     def __init__(self, machines: str = MACHINES, running: str = RUNNING) -> None:
         self._machines = machines
         self._running = f"{running}/propagate"
 
-    def roots(self) -> list[str]:
+    def roots(self) -> list[Root]:
         """machined's files, and the directory that nspawn makes for each machine."""
-        return [self._machines, self._running]
+        return [Root(self._machines), Root(self._running)]
 
     def folders(self) -> set[str]:
         """Both."""
-        return {folder for folder in self.roots() if os.path.isdir(folder)}
+        return {folder for folder in (self._machines, self._running) if os.path.isdir(folder)}
 
     def scan(self) -> list[Container]:
         """Registered machines, then those that run without."""
+        self.again_s = AGAIN_S
         found = {container.ident: container for container in self._registered()}
         if os.path.isdir(self._running):
             for container in self._unregistered():
@@ -39,7 +44,7 @@ class Nspawn:
         return list(found.values())
 
     def _registered(self) -> Iterator[Container]:
-        folder = open_folder(self._machines)
+        folder = open_folder(Root(self._machines))
         if folder is None:
             return
         with folder:
@@ -62,7 +67,9 @@ class Nspawn:
         for pid, command in host_processes(b"systemd-nspawn\0"):
             name = _machine_option(command.split(b"\0"))
             first = [child for child in children(pid) if first_in_own_space(child)]
-            if name and first:
+            if not first:
+                self.again_s = STARTING_S
+            elif name:
                 try:
                     started = start_time(first[0])
                 except (OSError, ValueError, IndexError):

@@ -17,7 +17,7 @@ from pypcp.resolver.engines.lxc import Lxc
 from pypcp.resolver.engines.nspawn import Nspawn
 from pypcp.resolver.engines.podman import Podman
 from pypcp.resolver.ground_watch import Ground
-from pypcp.resolver.resolver import Resolver
+from pypcp.resolver.resolver import NEW_GROUND, Resolver, leave
 
 SWITCH_INTERVAL_S = 0.0005
 """How long a scanning thread may keep the interpreter from the thread that answers."""
@@ -49,25 +49,31 @@ def run(
     link: socket.socket,
     reader: socket.socket,
     *,
-    pipe: tuple[int, int] | None,
+    voice: socket.socket | None,
     memory: mmap.mmap,
+    doubts: mmap.mmap,
     domain: int,
     seal: Callable[[list[str]], str],
     note: Callable[..., None],
 ) -> None:
-    """Serve until the starter goes away. ``seal`` closes the doors: only what it is given can be read then."""
+    """Serve until the starter goes away. ``seal`` closes the doors: only what it is given can be read then.
+
+    ``voice`` is the guard's, where a daemon has something to ask; ``memory`` and ``doubts`` outlive us.
+    """
     here = engines(os.environ)
     ground = Ground(root for engine in here for root in engine.roots())
-    if pipe:
+    if voice:
         importlib.import_module(AGENT)  # nothing can be loaded any more once the doors are closed
     confined = seal(["/proc", cgroup_root(os.environ), *ground.readable()])
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    resolver = Resolver(loop, link, reader, here, ground, note, confined)
+    resolver = Resolver(loop, link, reader, here, ground, note, confined, doubts)
 
     def serve() -> None:
-        if pipe:
+        if voice:
             agent = importlib.import_module(AGENT)
-            agent.serve(loop, memory, pipe, domain, resolver, confined, cgroup_root(os.environ))
+            agent.serve(
+                loop, memory, voice, domain, resolver, confined, cgroup_root(os.environ), lambda: leave(NEW_GROUND)
+            )
 
     note("loaded", process="resolver", modules=frozenset(sys.modules))
     resolver.start(serve)

@@ -20,6 +20,7 @@ class AgentLine(NamedTuple):
     argv: tuple[str, ...]
     source: str
     account: str = "root"
+    domain: int = -1
 
     @property
     def command(self) -> str:
@@ -74,4 +75,5 @@ def _agent(words: list[str], source: str) -> AgentLine | None:
     argv = words[4:] if pipe else words[5:]
     while pipe and argv and argv[0].lower() == "notready":
         argv = argv[1:]
-    return AgentLine(words[0], pipe, tuple(argv), source) if argv else None
+    domain = int(words[1]) if words[1].isdecimal() else -1
+    return AgentLine(words[0], pipe, tuple(argv), source, domain=domain) if argv else None

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 
 from pypcp.root.audit import AuditLog
 from pypcp.root.confine import no_new_privileges
+from pypcp.root.diary import Diary
 from pypcp.root.launch import Program, Stage, account_of, environment, execute
 from pypcp.root.loop import READ, Loop
 from pypcp.root.peers import identity_of
-from pypcp.root.starter import Diary
 
 LABEL = "(daemon)"
 """What the guard knows it by; no agent can be called that."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import importlib
 import mmap
 import os
@@ -12,29 +14,32 @@ import socket
 import stat
 import sys
 from argparse import Namespace
+from collections.abc import Callable
 from typing import Final, NoReturn
 
 from pypcp.root import confine, landlock, namespaces, seccomp
 from pypcp.root.audit import AuditLog, open_log
 from pypcp.root.configured import BadConfiguration
 from pypcp.root.daemon_keeper import LABEL, DaemonKeeper
+from pypcp.root.diary import GONE, Diary
 from pypcp.root.ground import UntrustedGround, check
-from pypcp.root.guard import Diary, Guard
+from pypcp.root.guard import Guard
 from pypcp.root.listener import Occupied, listen, passed_by_systemd
-from pypcp.root.loop import HANGUP, READ, Loop
+from pypcp.root.loop import READ, Loop
 from pypcp.root.monitor import ORPHAN_GRACE_S, Monitor
 from pypcp.root.options import parser
 from pypcp.root.peers import Household, account_ids, parent_identity
 from pypcp.root.policy import Policy, load
-from pypcp.root.starter import Starter
+from pypcp.root.starter import Started, Starter
 from pypcp.root.workers import UNCONFINED, Workers
 
 RESOLVER: Final = "pypcp.resolver.main"
 """Loaded in the resolver's process only, after its privileges are gone: the starter never sees this code."""
 
 _NOBODY: Final = (65534, 65534)
-_CONVERSATION_BYTES: Final = 8 << 20
-_LOOK_AGAIN_S: Final = 0.1
+_CONVERSATION_BYTES: Final = 2 << 20
+_DOUBTS: Final = 1 << 16
+_LOOK_AGAIN_S: Final = 0.5
 
 
 class Refusal(Exception):
@@ -49,12 +54,16 @@ class Helper:
         self.owner = os.geteuid()
         if self.owner and not options.trust_environment:
             raise Refusal("must be run as root (--trust-environment tries it out as an ordinary user)")
-        self.pipe = not options.foreground and "LISTEN_FDS" not in os.environ and _is_pipe(0)
+        self.open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.pipe = not (options.foreground or options.daemon or "LISTEN_FDS" in os.environ) and _is_pipe(0)
+        self.parent = os.pidfd_open(os.getppid()) if self.pipe else -1
         self.policy = self._policy()
         self.household = Household(
             account_ids(self._served_accounts()), parent_identity(), unit=self.policy.control_unit, owner=self.owner
         )
-        self.conversation = mmap.mmap(-1, _CONVERSATION_BYTES)  # shared: it outlives each of the processes
+        self.conversation = mmap.mmap(-1, _CONVERSATION_BYTES)  # shared: both outlive each of the processes
+        self.doubts = mmap.mmap(-1, _DOUBTS)
+        self.diary: Diary
         self.folder = self._agents_folder()
         _send_log_to(options.log or ("root.log" if self.pipe else None))
         self.audit = AuditLog(path=options.audit)
@@ -101,29 +110,36 @@ class Helper:
     def starter(self, diary: Diary) -> int:
         """The privileged process, until it is asked to end. Its exit status."""
         loop = Loop()
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        self.diary = diary
         starter = Starter(loop, self.audit, diary, self.folder, path_owner=self.owner)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        starter.open_files = self.open_files
         confine.not_dumpable()
-        workers = Workers(loop, self.audit, self, loop.stop)
-        monitor = Monitor(loop, self.listener, self.household, self.policy, starter, workers, self.audit)
-        monitor.max_clients = min(monitor.max_clients, hard // 4)
+        workers = Workers(loop, self.audit, self, loop.stop, diary.left)
+        monitor = Monitor(
+            loop, self.listener, self.household, self.policy, starter, workers, self.audit, diary, self.doubts
+        )
+        monitor.max_clients = min(monitor.max_clients, self.open_files[1] // 4)
+        monitor.domain = self.options.domain
+        monitor.converse = lambda: self._converse(workers)
         keeper = self._keeper(loop, diary, monitor)
         for note in diary.children.values():
             if note.label != LABEL:
-                starter.adopt(note.pid, note.owner, note.label)
-        _hear_of_the_adopted(loop, diary, starter, keeper)
+                starter.adopt(note.number, note.owner, note.label)
+        left = self._end_with_daemon(loop, monitor, starter) if self.pipe else lambda: None
+        _hear_guard(loop, diary, starter, keeper, left)
         self._obey_signals(loop, monitor, workers)
-        if self.pipe:
-            self._end_with_pipe(loop, monitor, starter)
+        monitor.adopt()
         workers.start()
+        if self.pipe and not diary.conversing:
+            left()
         if keeper:
             _start_or_adopt(keeper, diary)
         self.audit.note("serving", socket=self.options.socket, policy=self.policy.source)
         self.audit.note("loaded", process="starter", modules=frozenset(sys.modules))
         loop.run()
         workers.stop()
-        if keeper:
+        loop.close()
+        if keeper and not diary.alone:
             keeper.stop()
         return 1 if workers.refused else 0
 
@@ -166,31 +182,64 @@ class Helper:
             monitor.household = monitor.household._replace(accounts=accounts, unit=monitor.policy.control_unit)
             self.audit.record("policy-loaded", source=monitor.policy.source)
 
-    def _end_with_pipe(self, loop: Loop, monitor: Monitor, starter: Starter) -> None:
-        """The daemon closed our pipe: end, once it is alone, or its agents had their time."""
+    def _end_with_daemon(self, loop: Loop, monitor: Monitor, starter: Starter) -> Callable[[], None]:
+        """The daemon that started us is dead: its agents have their time, then they are ended, and so are we. One
+        that merely closed our pipe may want to speak with us again, for as long as it is connected or has agents.
 
-        def pipe_ended(_: int) -> None:
-            loop.forget(0)
+        What to call when it closed the pipe.
+        """
+
+        def died(_: int) -> None:
+            loop.forget(self.parent)
             starter.orphaned(self.household.parent, ORPHAN_GRACE_S)
             loop.call_later(3 * ORPHAN_GRACE_S, loop.stop)
-            leave_when_alone()
 
         def leave_when_alone() -> None:
-            if monitor.controls or starter.count():
-                loop.call_later(_LOOK_AGAIN_S, leave_when_alone)
-            else:
+            if not (self.diary.conversing or monitor.controls or starter.count()):
                 loop.stop()
+            elif not self.diary.conversing:
+                loop.call_later(_LOOK_AGAIN_S, leave_when_alone)
 
-        loop.watch(0, HANGUP, pipe_ended)
+        loop.watch(self.parent, READ, died)
+        return leave_when_alone
+
+    def _converse(self, workers: Workers) -> Started:
+        """Wires to the guard, which speaks with the daemon from now on; the resolver is replaced by one that knows what
+        to say."""
+        try:
+            requests, infd = os.pipe2(os.O_CLOEXEC)
+            outfd, replies = os.pipe2(os.O_CLOEXEC)
+        except OSError as error:
+            return Started(-(error.errno or errno.EMFILE))
+        self.diary.converse(requests, replies)
+        os.close(requests)
+        os.close(replies)
+        workers.renew()
+        return Started(0, os.getppid(), infd, outfd)
+
+    def in_doubt(self, ticket: int) -> bool:
+        """Whether a resolver died when this client's reply was sent, or was not."""
+        at = ticket % _DOUBTS
+        doubt, self.doubts[at] = self.doubts[at], 0
+        return bool(doubt)
+
+    def voice(self) -> socket.socket | None:
+        """A stream to the guard, for a resolver that answers the daemon; None without a daemon to answer."""
+        if not self.diary.conversing:
+            return None
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.diary.answered_by(theirs)
+        return ours
 
     def reader(self, channel: socket.socket) -> NoReturn:
         """The name-space reader."""
         _keep_descriptors({2, channel.fileno()})
         namespaces.run(channel, _NOBODY if self.owner == 0 else None, lambda fault: self.complain("reader", fault))
 
-    def resolver(self, link: socket.socket, reader: socket.socket) -> NoReturn:
+    def resolver(self, link: socket.socket, reader: socket.socket, voice: socket.socket | None) -> NoReturn:
         """The resolver: privileges go first, then its code is loaded, then the doors close behind it."""
-        _keep_descriptors({2, link.fileno(), reader.fileno(), *((0, 1) if self.pipe else ())})
+        _keep_descriptors({2, link.fileno(), reader.fileno(), *([voice.fileno()] if voice else [])})
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)
@@ -203,8 +252,9 @@ class Helper:
             Loop(),
             link,
             reader,
-            pipe=(0, 1) if self.pipe else None,
+            voice=voice,
             memory=self.conversation,
+            doubts=self.doubts,
             domain=self.options.domain,
             seal=self.seal_resolver,
             note=self.audit.note,
@@ -228,22 +278,26 @@ class Helper:
 
 def _start_or_adopt(keeper: DaemonKeeper, diary: Diary) -> None:
     """The daemon of a predecessor goes on; else there is a new one."""
-    running = [note.pid for note in diary.children.values() if note.label == LABEL]
+    running = [note.number for note in diary.children.values() if note.label == LABEL]
     if running:
         keeper.adopt(running[-1])
     else:
         keeper.start()
 
 
-def _hear_of_the_adopted(loop: Loop, diary: Diary, starter: Starter, keeper: DaemonKeeper | None) -> None:
-    """Children of a predecessor are reaped by the guard, which tells us."""
+def _hear_guard(
+    loop: Loop, diary: Diary, starter: Starter, keeper: DaemonKeeper | None, left: Callable[[], None]
+) -> None:
+    """Children of a predecessor are reaped by the guard, which tells us; ``left``: the daemon closed the pipe."""
 
     def hear(_: int) -> None:
-        ended = diary.gone()
-        if ended is None:
-            loop.forget(diary.channel.fileno())
-        elif not (keeper and keeper.gone(*ended)):
-            starter.ended(*ended)
+        note = diary.hear()
+        if note is None:
+            loop.stop()  # the guard was killed: we take its place
+        elif note.kind != GONE:
+            left()
+        elif not (keeper and keeper.gone(note.number, note.status)):
+            starter.ended(note.number, note.status)
 
     loop.watch(diary.channel.fileno(), READ, hear)
 
@@ -256,8 +310,18 @@ def _keep_descriptors(kept: set[int]) -> None:
             os.closerange(previous + 1, fd)
         previous = fd
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-    for fd in {0, 1} - kept:
+    for fd in (0, 1):
         os.dup2(null, fd)
+
+
+def _take_wires() -> tuple[int, int]:
+    """Standard input and output for the guard alone, where nobody else writes to them by mistake."""
+    requests, replies = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in (0, 1))
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+    return requests, replies
 
 
 def _is_pipe(fd: int) -> bool:
@@ -288,4 +352,4 @@ def main(argv: list[str]) -> int:
     except OSError as error:
         print(f"pmdaroot: {error.filename or options.socket}: {error.strerror}", file=sys.stderr)
         return 1
-    return Guard(helper.starter).run()
+    return Guard(helper.starter, _take_wires() if helper.pipe else None).run()

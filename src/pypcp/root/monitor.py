@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import mmap
 import os
 import socket
 import sys
@@ -17,9 +18,10 @@ from typing import Final, NamedTuple, Protocol
 
 from pypcp.errors import PermissionDenied, RemoteProtocolError, TryAgain
 from pypcp.root.audit import AuditLog
+from pypcp.root.diary import Diary, Kept
 from pypcp.root.loop import READ, WRITE, Loop
 from pypcp.root.peers import Household, Peer, Refused, identify
-from pypcp.root.policy import Policy
+from pypcp.root.policy import Decision, Policy
 from pypcp.root.starter import Started, Starter
 from pypcp.wire.root import (
     AgentIpc,
@@ -43,6 +45,8 @@ ORPHAN_GRACE_S: Final = 5.0
 """What agents get to notice for themselves that their daemon died."""
 MAX_WAITING: Final = 64
 """Requests of one connection that are held while an earlier one is being answered."""
+OURSELVES: Final = ("root", "pmdaroot")
+"""What a daemon asks to be started that wants ``containers.*`` of a helper which it did not start: label, command."""
 _READ_BYTES = 8192
 _ACCEPTS_A_ROUND = 64
 
@@ -50,7 +54,7 @@ _ACCEPTS_A_ROUND = 64
 class LookUps(Protocol):
     """Where clients and requests go that are about containers."""
 
-    def hand_over(self, client: socket.socket, uid: int) -> None:
+    def hand_over(self, ticket: int, client: socket.socket, uid: int) -> None:
         """This client is yours."""
 
     def relay(self, frame: bytes, done: Callable[[LookupReply | None], None]) -> None:
@@ -69,6 +73,8 @@ class Monitor:
         starter: Starter,
         look_ups: LookUps,
         audit: AuditLog,
+        diary: Diary,
+        doubts: mmap.mmap,
     ) -> None:
         self.loop = loop
         self.household = household
@@ -76,6 +82,12 @@ class Monitor:
         self.starter = starter
         self.look_ups = look_ups
         self.audit = audit
+        self.diary = diary
+        self.doubts = doubts
+        """Shared with our successors: for each client, by its ticket, whether something of it is in our hands only."""
+        self.converse: Callable[[], Started] | None = None
+        """Speak with the daemon about ``containers.*``, whose domain is ``domain``; its ends of the wires."""
+        self.domain = 1
         self.max_clients = 4096
         self._listener = listener
         self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
@@ -108,8 +120,7 @@ class Monitor:
     def _admit(self, client: socket.socket) -> None:
         try:
             peer = identify(client, self.household)
-            if self.clients >= self.max_clients and not peer.controls:
-                raise Refused(f"{self.max_clients} clients are connected already")
+            self._find_place(peer)
         except Refused as refusal:
             self.audit.record("client-refused", reason=str(refusal))
             client.close()
@@ -120,11 +131,40 @@ class Monitor:
         except OSError:
             client.close()
             return
+        kept = Kept(client, peer.uid, peer.pid, peer.identity if peer.controls else 0)
+        self._serve(self.diary.came(kept), kept)
+
+    def _find_place(self, peer: Peer) -> None:
+        """Nobody takes every place: an ordinary account has a quarter of them, all together leave one to root."""
         if peer.controls:
+            return
+        if len(self.diary.clients) >= self.max_clients:
+            raise Refused(f"{self.max_clients} clients are connected already")
+        if peer.uid == self.household.owner:
+            return
+        quarter, places = self.max_clients // 4, self.diary.places
+        if places[peer.uid] >= quarter:
+            raise Refused(f"uid {peer.uid} has {quarter} connections already")
+        if places.total() - places[self.household.owner] >= 3 * quarter:
+            raise Refused(f"{3 * quarter} clients other than root's are connected already")
+
+    def _serve(self, ticket: int, kept: Kept) -> None:
+        if kept.identity:
+            peer = Peer(kept.uid, kept.pid, kept.identity, controls=True)
             self._mind(peer)
-            self._controls.add(ControlConnection(self, client, peer))
+            self._controls.add(ControlConnection(self, kept.connection, peer, ticket))
         else:
-            self.look_ups.hand_over(client, peer.uid)
+            self.look_ups.hand_over(ticket, kept.connection, kept.uid)
+
+    def adopt(self) -> None:
+        """Serve the clients of a predecessor. Whoever had asked it something is not told another's answer: he may
+        connect again."""
+        for ticket, kept in list(self.diary.clients.items()):
+            if kept.identity and self.doubts[ticket % len(self.doubts)]:
+                self.diary.left(ticket)
+                _end(kept.connection)
+            else:
+                self._serve(ticket, kept)
 
     def _mind(self, peer: Peer) -> None:
         """Know when the daemon dies: its agents do not outlive it for long."""
@@ -146,11 +186,6 @@ class Monitor:
         self.loop.watch(pidfd, READ, died)
 
     @property
-    def clients(self) -> int:
-        """Clients of all kinds."""
-        return len(self._controls) + getattr(self.look_ups, "clients", 0)
-
-    @property
     def controls(self) -> int:
         """Connections of the daemon."""
         return len(self._controls)
@@ -158,6 +193,7 @@ class Monitor:
     def closed(self, connection: ControlConnection) -> None:
         """A connection of the daemon's has ended."""
         self._controls.discard(connection)
+        self.diary.left(connection.ticket)
 
 
 class Answer(NamedTuple):
@@ -170,9 +206,10 @@ class Answer(NamedTuple):
 class ControlConnection:
     """One connection of root's daemon. One request at a time, in order; nobody else waits for a slow reply."""
 
-    def __init__(self, monitor: Monitor, client: socket.socket, peer: Peer) -> None:
+    def __init__(self, monitor: Monitor, client: socket.socket, peer: Peer, ticket: int) -> None:
         self.monitor = monitor
         self.peer = peer
+        self.ticket = ticket
         self._client = client
         self._frames = FrameReader()
         self._waiting: deque[bytes] = deque()
@@ -183,6 +220,19 @@ class ControlConnection:
         monitor.loop.watch(client.fileno(), READ, lambda _: self._read())
 
     def _read(self) -> None:
+        self._mark(1)
+        self._take_in()
+        self._settle()
+
+    def _mark(self, doubt: int) -> None:
+        self.monitor.doubts[self.ticket % len(self.monitor.doubts)] = doubt
+
+    def _settle(self) -> None:
+        """Nothing is read and not answered: a successor could go on with this connection."""
+        if not (self._open and (self._busy or self._waiting or self._frames.held or self._unsent)):
+            self._mark(0)
+
+    def _take_in(self) -> None:
         try:
             data = self._client.recv(_READ_BYTES)  # no room for descriptors: what is sent along, the kernel lets go
         except BlockingIOError:
@@ -226,7 +276,8 @@ class ControlConnection:
             return _close_all(reply.descriptors)
         self._unsent = reply
         self._write()
-        return self._serve()
+        self._serve()
+        return self._settle()
 
     def _write(self) -> None:
         assert self._unsent is not None
@@ -249,6 +300,7 @@ class ControlConnection:
         self.monitor.loop.watch(self._client.fileno(), READ, lambda _: self._read())
         self._write()
         self._serve()
+        self._settle()
 
     def drop(self, reason: str) -> None:
         """The peer broke a rule: say so in the record, and that was it."""
@@ -262,7 +314,8 @@ class ControlConnection:
         self._open = False
         self._late.cancel()
         self.monitor.loop.forget(self._client.fileno())
-        self._client.close()
+        _end(self._client)
+        self._mark(0)
         if self._unsent:
             _close_all(self._unsent.descriptors)
         self.monitor.closed(self)
@@ -282,6 +335,8 @@ def _answer_start(connection: ControlConnection, request: StartRequest, _frame: 
     label, command = request.label.decode("utf-8", "replace"), request.command.decode("utf-8", "replace")
     facts = {"uid": peer.uid, "pid": peer.pid, "label": label, "command": command}
     decision = monitor.policy.decide(label, command, request.ipc == AgentIpc.PIPE)
+    if monitor.converse is not None and request.ipc == AgentIpc.PIPE and _is_ours(monitor, label, command, decision):
+        return _hand_wires(connection, request, facts, monitor.converse())
     if decision.agent is None:
         monitor.audit.record("start-refused", **facts, reason=decision.reason)
         return connection.answer(Answer(encode(StartReply(PermissionDenied.code, -1, request.label))))
@@ -295,6 +350,19 @@ def _answer_start(connection: ControlConnection, request: StartRequest, _frame: 
         connection.answer(Answer(encode(StartReply(started.status, started.pid, request.label)), descriptors))
 
     return monitor.starter.start(decision.agent, peer.identity, monitor.policy.starts_per_minute, done)
+
+
+def _is_ours(monitor: Monitor, label: str, command: str, decision: Decision) -> bool:
+    """Whether the agent to be started is this very helper: the daemon lost its wires to us, or never had any."""
+    configured = decision.agent is not None and decision.agent.domain == monitor.domain
+    return configured or (label, command) == OURSELVES
+
+
+def _hand_wires(connection: ControlConnection, request: StartRequest, facts: dict[str, object], wires: Started) -> None:
+    """Nothing is executed: the daemon gets wires to those who run already."""
+    connection.monitor.audit.record("converse", **facts, status=wires.status)
+    descriptors = tuple(fd for fd in (wires.infd, wires.outfd) if fd >= 0)
+    connection.answer(Answer(encode(StartReply(wires.status, wires.pid, request.label)), descriptors))
 
 
 def _answer_stop(connection: ControlConnection, request: StopRequest, _frame: bytes) -> None:
@@ -316,6 +384,13 @@ PERMITTED: Final[dict[int, Callable[..., None]]] = {
     Kind.STOP_REQUEST: _answer_stop,
 }
 """All that can be asked of this process. Whatever is not here is not answered."""
+
+
+def _end(connection: socket.socket) -> None:
+    """End a connection for good: the guard has a descriptor of it too."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
 
 
 def _close_all(descriptors: tuple[int, ...]) -> None:

@@ -8,11 +8,12 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from pypcp.root.audit import AuditLog
 from pypcp.root.configured import AgentLine
 from pypcp.root.confine import NotConfined
+from pypcp.root.diary import Diary
 from pypcp.root.ground import UntrustedGround
 from pypcp.root.launch import Program, Stage, account_of, execute, locate
 from pypcp.root.loop import READ, Loop
@@ -36,16 +37,6 @@ class Started(NamedTuple):
         for fd in (self.infd, self.outfd):
             if fd >= 0:
                 os.close(fd)
-
-
-class Diary(Protocol):
-    """Whoever is to remember the children should this process die."""
-
-    def born(self, pid: int, owner: int, label: str) -> None:
-        """A child runs."""
-
-    def died(self, pid: int) -> None:
-        """A child was reaped."""
 
 
 class Child:

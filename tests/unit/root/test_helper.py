@@ -5,6 +5,8 @@ import os
 import signal
 import socket
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -371,6 +373,40 @@ def test_a_killed_starter_comes_back_with_its_children(helper: Helper) -> None:
         again = client.process_start("cat", "/bin/cat")
         for fd in (agent.stdin, agent.stdout, again.stdin, again.stdout):
             os.close(fd)
+
+
+class Cramped(Helper):
+    """One that may open few files, and so serves few clients: 100."""
+
+    def command(self) -> list[str]:
+        return ["/bin/sh", "-c", 'ulimit -n 400; exec "$@"', "sh", *super().command()]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another account")
+def test_no_account_takes_every_place(tmp_path: Path) -> None:
+    for folder in (tmp_path.parent.parent, tmp_path.parent):
+        folder.chmod(0o755)
+    helper = Cramped(tmp_path)
+    helper.policy.write_text(f'agent-files = ["{helper.configuration}"]\nlookup-accounts = ["nobody", "daemon"]\n')
+    tmp_path.chmod(0o755)
+    code = (
+        "import os, pwd, socket, sys\n"
+        "os.setgroups([]); os.setuid(pwd.getpwnam(sys.argv[2]).pw_uid)\n"
+        "places = [socket.socket(socket.AF_UNIX) for _ in range(60)]\n"
+        "for place in places: place.connect(sys.argv[1])\n"
+        "print(sum(len(place.recv(24)) == 24 for place in places), flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with helper, contextlib.ExitStack() as greedy:
+        helper.socket.parent.chmod(0o755)
+        helper.socket.chmod(0o666)
+        for account in ("nobody", "daemon"):
+            command = [sys.executable, "-I", "-c", code, str(helper.socket), account]
+            taker = greedy.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+            assert taker.stdout is not None
+            assert taker.stdout.readline() == b"25\n"
+        with helper.outsider() as root:
+            assert len(root.greeting) == 24
 
 
 def test_a_second_helper_refuses_the_place_of_a_living_one_and_takes_that_of_a_dead_one(helper: Helper) -> None:

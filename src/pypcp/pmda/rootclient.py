@@ -106,7 +106,7 @@ class RootClient:
     def process_wait(self) -> tuple[int, int] | None:
         """(pid, wait status) of a process of ours that ended; None while all run.
 
-        ``ChildProcessError`` when there are none. See: pmdaRootProcessWait(3).
+        ``OsError`` (ECHILD) when there are none. See: pmdaRootProcessWait(3).
         """
         return self._run(wait)
 

@@ -51,6 +51,13 @@ class _Worker(NamedTuple):
     born: float
 
 
+class _Relayed(NamedTuple):
+    """A question of a client that the starter keeps, and whoever waits for the answer."""
+
+    packet: LinkPacket
+    settle: Callable[[LookupReply | None], None]
+
+
 class Workers:
     """Both processes and the clients that were handed over. Everything here returns at once.
 
@@ -71,7 +78,7 @@ class Workers:
         """The end that a resolver is to have for a new reader; kept, since it may have to wait for its turn."""
         self._clients: dict[int, tuple[socket.socket, int]] = {}
         self._relays = 0
-        self._relayed: dict[int, Callable[[LookupReply | None], None]] = {}
+        self._relayed: dict[int, _Relayed] = {}
         self._outbox: deque[tuple[LinkPacket, int]] = deque()
         self._stuck = loop.call_later(0, lambda: None)
         self._stopping = False
@@ -98,6 +105,8 @@ class Workers:
                     client.shutdown(socket.SHUT_RDWR)  # which is its end, and heard as such
                 continue
             self._send(LinkPacket(LinkKind.HANDOVER, ticket, uid.to_bytes(4, "little")), client.fileno())
+        for waiting in list(self._relayed.values()):
+            self._send(waiting.packet)
 
     def renew(self) -> None:
         """Have a successor look at this machine anew, its accounts and engines; clients are handed on."""
@@ -125,7 +134,8 @@ class Workers:
         self._send(LinkPacket(LinkKind.HANDOVER, ticket, uid.to_bytes(4, "little")), client.fileno())
 
     def relay(self, frame: bytes, done: Callable[[LookupReply | None], None]) -> None:
-        """Ask the resolver on behalf of a client that stays here; ``done(None)`` when there is no answer in time."""
+        """Ask the resolver on behalf of a client that stays here, or its successor; ``done(None)`` when there is no
+        answer in time."""
         self._relays += 1
         ticket = self._relays
 
@@ -135,10 +145,9 @@ class Workers:
                 done(reply)
 
         timer = self._loop.call_later(RELAY_LIMIT_S, lambda: settle(None))
-        self._relayed[ticket] = settle
-        if self._link is None:
-            return settle(None)
-        return self._send(LinkPacket(LinkKind.RELAY, ticket, frame))
+        packet = LinkPacket(LinkKind.RELAY, ticket, frame)
+        self._relayed[ticket] = _Relayed(packet, settle)
+        self._send(packet)
 
     def _forget_client(self, ticket: int) -> None:
         client, _ = self._clients.pop(ticket)
@@ -151,7 +160,7 @@ class Workers:
     def _send(self, packet: LinkPacket, descriptor: int = -1) -> None:
         """To the resolver, now or as soon as it has taken what came before."""
         if self._link is None:
-            return  # its successor is told about every client, and about no request: those are answered "try again"
+            return  # its successor is told of every client and every question
         self._outbox.append((packet, descriptor))
         if len(self._outbox) == 1:
             self._flush()
@@ -215,8 +224,8 @@ class Workers:
                 raise RemoteProtocolError(
                     f"a relayed reply of type {Kind(int.from_bytes(packet.payload[:4], sys.byteorder))}"
                 )
-            if settle := self._relayed.get(packet.ticket):
-                settle(reply)
+            if waiting := self._relayed.get(packet.ticket):
+                waiting.settle(reply)
         else:
             raise RemoteProtocolError(f"packet kind {packet.kind}")
 
@@ -228,8 +237,6 @@ class Workers:
         self._stuck.cancel()
         self._outbox.clear()
         self._asking = None
-        for settle in list(self._relayed.values()):
-            settle(None)
 
     def _fork(self, name: str, body: Callable[[], NoReturn]) -> None:
         pid = os.fork()

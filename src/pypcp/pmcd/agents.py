@@ -17,11 +17,18 @@ from pypcp.pmcd.launch import connect, start_listening, start_piped
 from pypcp.pmcd.privileged import Helper
 from pypcp.pmcd.router import LocalRoute, Route
 from pypcp.pmda.finding import SHIPPED, find_agent
+from pypcp.wire.root import OURSELVES
 
 log = logging.getLogger(__name__)
 
 HELPER_DOMAIN: Final = 1
 """The domain of pmdaroot."""
+
+CONVERSING: Final = (OURSELVES[0], (OURSELVES[1],))
+""":meth:`Helper.start_piped` of this starts nothing: it is the helper's own end of a pipe."""
+
+CONTAINERS: Final = PipeAgent(OURSELVES[0], HELPER_DOMAIN, (OURSELVES[1],))
+"""The agent of a helper that runs without being configured."""
 
 _FAMILIES: Final = {"inet": socket.AF_INET, "ipv6": socket.AF_INET6, "unix": socket.AF_UNIX}
 
@@ -76,11 +83,11 @@ class AgentMaker:
         return LocalRoute(agent, self._owner.announce)
 
     def _starter(self, spec: PipeAgent | SocketAgent) -> Starter:
-        # The helper is itself the agent of a line; who starts it cannot be it.
-        helper = self._helper if spec.domain != HELPER_DOMAIN else None
+        if isinstance(spec, PipeAgent) and spec.domain == HELPER_DOMAIN:
+            return partial(_start_helper, spec, self._directory, self._helper)
         if isinstance(spec, PipeAgent):
-            return partial(_start_pipe, spec, self._directory, helper)
-        return partial(_start_socket, spec, self._directory, helper, self._owner.limits.agent_hello_s)
+            return partial(_start_pipe, spec, self._directory, self._helper)
+        return partial(_start_socket, spec, self._directory, self._helper, self._owner.limits.agent_hello_s)
 
 
 async def _start_pipe(
@@ -88,6 +95,17 @@ async def _start_pipe(
 ) -> RunningAgent:
     if helper is not None and (helped := await helper.start_piped(spec.label, spec.command, stream)):
         return helped
+    return await start_piped(spec.command, stream, directory)
+
+
+async def _start_helper(
+    spec: PipeAgent, directory: Path | None, helper: Helper | None, stream: AgentStream
+) -> RunningAgent:
+    """The helper is itself the agent of a line. Where it runs already it is spoken with; else it is started by us."""
+    if helper is not None and await helper.converses() and (helped := await helper.start_piped(*CONVERSING, stream)):
+        return helped
+    if spec == CONTAINERS:
+        raise NoAgent("the privileged helper does not answer")
     return await start_piped(spec.command, stream, directory)
 
 

@@ -20,7 +20,7 @@ from pypcp.pmcd.acceptor import Acceptor
 from pypcp.pmcd.access import AccessRules
 from pypcp.pmcd.agent_keeper import AgentKeeper
 from pypcp.pmcd.agent_rows import AgentRow, agent_rows
-from pypcp.pmcd.agents import HELPER_DOMAIN, AgentMaker
+from pypcp.pmcd.agents import CONTAINERS, HELPER_DOMAIN, AgentMaker
 from pypcp.pmcd.client_connection import ClientConnection
 from pypcp.pmcd.clients import ClientTable
 from pypcp.pmcd.config import AgentSpec
@@ -161,7 +161,7 @@ class Daemon:
         Agents are started all together, but for the privileged helper, which may have to start the others; returns when
         each answers or has failed to.
         """
-        wanted = self._configuration.agents
+        wanted = (*self._configuration.agents, *await self._unconfigured())
         kept = {spec: self.configured[spec] for spec in wanted if spec in self.configured}
         dropped = [route for spec, route in self.configured.items() if spec not in kept]
         await self._end(dropped)
@@ -175,6 +175,12 @@ class Daemon:
         self._route()
         if self.running:
             self.announce(_changes(started, dropped))
+
+    async def _unconfigured(self) -> tuple[AgentSpec, ...]:
+        """The agents that are here without a line: the helper, where something else than we started it."""
+        if self._helper is None or any(spec.domain == HELPER_DOMAIN for spec in self._configuration.agents):
+            return ()
+        return (CONTAINERS,) if CONTAINERS in self.configured or await self._helper.converses() else ()
 
     async def _start(self, specs: Sequence[AgentSpec]) -> dict[AgentSpec, Route]:
         started = dict(self._maker.routes(specs))

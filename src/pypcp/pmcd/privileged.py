@@ -16,7 +16,7 @@ from pypcp.pmcd.agent_stream import AgentStream
 from pypcp.pmcd.launch import END_WITHIN_S
 from pypcp.pmda.root_operations import RootProcess
 from pypcp.pmda.rootclient import AsyncRootClient
-from pypcp.wire.root import AgentIpc
+from pypcp.wire.root import AgentIpc, Feature
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +80,16 @@ class Helper:
         await loop.connect_read_pipe(lambda: stream, os.fdopen(process.stdout, "rb", 0))
         await loop.connect_write_pipe(lambda: stream, os.fdopen(process.stdin, "wb", 0))
         return HelpedAgent(self._client, process.pid, self._statuses)
+
+    async def converses(self) -> bool:
+        """Whether it is there and answers for ``containers.*`` without being started for that: pypcp's does."""
+        if not self._is_there():
+            return False
+        try:
+            await self._client.connect()
+        except PcpError:
+            return False
+        return bool(self._client.features & Feature.CONVERSE)
 
     async def start_listening(self, label: str, command: Sequence[str]) -> HelpedAgent | None:
         """Start an agent that listens on a socket."""

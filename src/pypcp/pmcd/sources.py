@@ -19,13 +19,15 @@ _Stamp = tuple[int, int, int]
 class Sources:
     """``configuration`` (pmcd.conf, and pmcd.conf.access beside it) and ``name_space`` (a pmns(5) file); None: none.
 
-    ``unique_names``: a metric may have one name only.
+    ``names`` are known without such a file, beside those of the agents in this process; ``unique_names``: a metric may
+    have one name only.
     """
 
     configuration: Path | None = None
     name_space: Path | None = None
     include_dirs: tuple[Path, ...] = ()
     unique_names: bool = False
+    names: Tree = field(default_factory=Tree)
     _stamps: Mapping[Path, _Stamp | None] = field(default_factory=dict)
 
     def read_configuration(self) -> Configuration:
@@ -36,7 +38,7 @@ class Sources:
     def read_names(self) -> Tree:
         """``NoPmns``, ``PmnsError``."""
         if self.name_space is None:
-            return Tree()
+            return self.names
         self._stamps = {**self._stamps, self.name_space: _stamp(self.name_space)}
         return load_name_space(self.name_space, include_dirs=self.include_dirs, duplicates=not self.unique_names)
 

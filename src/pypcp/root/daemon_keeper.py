@@ -24,29 +24,40 @@ class DaemonKeeper:
     """Keeps one daemon running. ``known`` is told its identity: it is the one peer that may start agents."""
 
     def __init__(
-        self, loop: Loop, audit: AuditLog, diary: Diary, argv: Sequence[str], account: str, known: Callable[[int], None]
+        self,
+        loop: Loop,
+        audit: AuditLog,
+        diary: Diary,
+        argv: Sequence[str],
+        account: str,
+        known: Callable[[int], None],
+        stderr: int = 2,
     ) -> None:
         self._loop = loop
         self._audit = audit
         self._diary = diary
         self._argv = tuple(argv)
         self._account = account
+        self._stderr = stderr
         self._known = known
         self._pid = self._pidfd = 0
         self._ready = -1
         self._born = 0.0
         self._delay_s = _FIRST_DELAY_S
+        self._stopping = False
         self.ended: Callable[[int], None] = lambda code: None
         """Called when the daemon ended because it wanted to, with its exit status."""
 
     def start(self) -> None:
         """Start it, as its account. ``KeyError`` where there is no such account."""
+        if self._stopping:
+            return
         account = account_of(self._account)
         null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         ready, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         pid = os.fork()
         if pid == 0:
-            stage = Stage(null, 1, 2, "/", account)
+            stage = Stage(null, 1, self._stderr, "/", account)
             no_new_privileges()
             execute(Program(self._argv, self._argv[0], -1), stage, told, {**environment(), **_home(self._account)})
         os.close(null)
@@ -80,8 +91,8 @@ class DaemonKeeper:
         self._pid = self._pidfd = 0
         code = os.waitstatus_to_exitcode(status)
         self._audit.record("daemon-ended", pid=pid, status=code, fault=self._fault())
-        if 0 <= code < 70:
-            self.ended(code)
+        if self._stopping or 0 <= code < 70:
+            self.ended(max(code, 0))
             return True
         stable = time.monotonic() - self._born > _STABLE_AFTER_S
         self._delay_s = _FIRST_DELAY_S if stable else min(2 * self._delay_s, _LONGEST_DELAY_S)
@@ -98,8 +109,11 @@ class DaemonKeeper:
         return os.strerror(failure[0]) if failure else ""
 
     def stop(self) -> None:
-        """Ask it to end."""
-        if self._pidfd:
+        """Ask it to end; it is not started again, and :attr:`ended` is called, at once where it does not run."""
+        self._stopping = True
+        if not self._pidfd:
+            self.ended(0)
+        else:
             signal.pidfd_send_signal(self._pidfd, signal.SIGTERM)
 
 

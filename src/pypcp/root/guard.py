@@ -39,6 +39,8 @@ class Guard:
         self._children: dict[int, Note] = {}
         self._clients: dict[int, Kept] = {}
         self._conversation = Conversation(*wires) if wires else None
+        self._unused: socket.socket | None = None
+        """Of a resolver that is ready to answer, should a daemon ask."""
         self._channel: socket.socket
         self._pid = 0
         self._ending = False
@@ -96,8 +98,9 @@ class Guard:
         code = CRASHED
         try:
             diary = Diary(end, self._children, self._clients, conversing=self._conversation is not None)
-            if self._conversation is not None:
-                self._conversation.close()
+            for held in (self._conversation, self._unused):
+                if held is not None:
+                    held.close()
             code = self._body(diary)
             if diary.alone:
                 code = Guard.succeeding(self._body, diary).run()
@@ -174,12 +177,17 @@ class Guard:
             if self._conversation is not None:
                 self._conversation.close()
             self._conversation = Conversation(*descriptors)
+            if self._unused is not None:
+                self._conversation.connect(self._unused)
+                self._unused = None
 
     def _connect(self, voice: socket.socket) -> None:
         if self._conversation is not None:
             self._conversation.connect(voice)
-        else:
-            voice.close()
+            return
+        if self._unused is not None:
+            self._unused.close()
+        self._unused = voice
 
     def _reap(self) -> int | None:
         """Reap whoever ended: the starter's status, if it was the starter; others are told to it."""

@@ -40,6 +40,8 @@ _NOBODY: Final = (65534, 65534)
 _CONVERSATION_BYTES: Final = 2 << 20
 _DOUBTS: Final = 1 << 16
 _LOOK_AGAIN_S: Final = 0.5
+_DAEMON_LIMIT_S: Final = 10.0
+"""What a daemon that we keep gets to end before we do."""
 
 
 class Refusal(Exception):
@@ -64,7 +66,11 @@ class Helper:
         self.conversation = mmap.mmap(-1, _CONVERSATION_BYTES)  # shared: both outlive each of the processes
         self.doubts = mmap.mmap(-1, _DOUBTS)
         self.diary: Diary
+        self.status = 0
+        self.listening = False
+        """Whether the resolver waits for a conversation to begin."""
         self.folder = self._agents_folder()
+        self.stderr = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 3)  # the daemon's, if we keep one: its log is not ours
         _send_log_to(options.log or ("root.log" if self.pipe else None))
         self.audit = AuditLog(path=options.audit)
         if options.trust_environment:
@@ -127,7 +133,7 @@ class Helper:
                 starter.adopt(note.number, note.owner, note.label)
         left = self._end_with_daemon(loop, monitor, starter) if self.pipe else lambda: None
         _hear_guard(loop, diary, starter, keeper, left)
-        self._obey_signals(loop, monitor, workers)
+        self._obey_signals(loop, monitor, workers, keeper)
         monitor.adopt()
         workers.start()
         if self.pipe and not diary.conversing:
@@ -139,9 +145,7 @@ class Helper:
         loop.run()
         workers.stop()
         loop.close()
-        if keeper and not diary.alone:
-            keeper.stop()
-        return 1 if workers.refused else 0
+        return 1 if workers.refused else self.status
 
     def _keeper(self, loop: Loop, diary: Diary, monitor: Monitor) -> DaemonKeeper | None:
         """Whoever keeps the daemon that was given after ``--``, if one was."""
@@ -152,11 +156,16 @@ class Helper:
             monitor.household = monitor.household._replace(child=identity)
 
         account = self.options.daemon_account
-        keeper = DaemonKeeper(loop, self.audit, diary, self.options.daemon, account, known)
-        keeper.ended = lambda code: loop.stop()
+        keeper = DaemonKeeper(loop, self.audit, diary, self.options.daemon, account, known, self.stderr)
+
+        def ended(code: int) -> None:
+            self.status = code
+            loop.stop()
+
+        keeper.ended = ended
         return keeper
 
-    def _obey_signals(self, loop: Loop, monitor: Monitor, workers: Workers) -> None:
+    def _obey_signals(self, loop: Loop, monitor: Monitor, workers: Workers, keeper: DaemonKeeper | None) -> None:
         wake, waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
@@ -167,7 +176,12 @@ class Helper:
                 if number == signal.SIGHUP:
                     self._reload(monitor)
                     workers.renew()
-                elif number != signal.SIGCHLD:
+                elif number == signal.SIGCHLD:
+                    continue
+                elif keeper:  # it has agents of ours to end first
+                    loop.call_later(_DAEMON_LIMIT_S, loop.stop)
+                    keeper.stop()
+                else:
                     loop.stop()
 
         loop.watch(wake, READ, obey)
@@ -204,8 +218,8 @@ class Helper:
         return leave_when_alone
 
     def _converse(self, workers: Workers) -> Started:
-        """Wires to the guard, which speaks with the daemon from now on; the resolver is replaced by one that knows what
-        to say."""
+        """Wires to the guard, which speaks with the daemon from now on. A resolver that was not started for that, or
+        has spoken with another, is replaced."""
         try:
             requests, infd = os.pipe2(os.O_CLOEXEC)
             outfd, replies = os.pipe2(os.O_CLOEXEC)
@@ -214,7 +228,9 @@ class Helper:
         self.diary.converse(requests, replies)
         os.close(requests)
         os.close(replies)
-        workers.renew()
+        if not self.listening:
+            workers.renew()
+        self.listening = False
         return Started(0, os.getppid(), infd, outfd)
 
     def in_doubt(self, ticket: int) -> bool:
@@ -224,9 +240,10 @@ class Helper:
         return bool(doubt)
 
     def voice(self) -> socket.socket | None:
-        """A stream to the guard, for a resolver that answers the daemon; None without a daemon to answer."""
-        if not self.diary.conversing:
+        """A stream to the guard, for a resolver that answers a daemon, or will; None where none is to be expected."""
+        if not (self.diary.conversing or self.pipe or self.options.daemon):
             return None
+        self.listening = not self.diary.conversing
         ours, theirs = socket.socketpair()
         with theirs:
             self.diary.answered_by(theirs)
@@ -235,14 +252,13 @@ class Helper:
     def reader(self, channel: socket.socket) -> NoReturn:
         """The name-space reader."""
         _keep_descriptors({2, channel.fileno()})
+        _ignore_signals()
         namespaces.run(channel, _NOBODY if self.owner == 0 else None, lambda fault: self.complain("reader", fault))
 
     def resolver(self, link: socket.socket, reader: socket.socket, voice: socket.socket | None) -> NoReturn:
         """The resolver: privileges go first, then its code is loaded, then the doors close behind it."""
         _keep_descriptors({2, link.fileno(), reader.fileno(), *([voice.fileno()] if voice else [])})
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        signal.set_wakeup_fd(-1)
+        _ignore_signals()
         if self.owner == 0:
             confine.drop_to(*_NOBODY, ["DAC_READ_SEARCH"])
         else:
@@ -274,6 +290,13 @@ class Helper:
         except confine.NotConfined as fault:
             self.complain("resolver", str(fault))
         return ", ".join(in_force) or "nothing"
+
+
+def _ignore_signals() -> None:
+    """What a terminal or an operator has to say is said to the guard: a worker ends with its starter."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _start_or_adopt(keeper: DaemonKeeper, diary: Diary) -> None:

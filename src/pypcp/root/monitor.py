@@ -24,7 +24,9 @@ from pypcp.root.peers import Household, Peer, Refused, identify
 from pypcp.root.policy import Decision, Policy
 from pypcp.root.starter import Started, Starter
 from pypcp.wire.root import (
+    OURSELVES,
     AgentIpc,
+    Feature,
     FrameReader,
     Info,
     Kind,
@@ -45,8 +47,6 @@ ORPHAN_GRACE_S: Final = 5.0
 """What agents get to notice for themselves that their daemon died."""
 MAX_WAITING: Final = 64
 """Requests of one connection that are held while an earlier one is being answered."""
-OURSELVES: Final = ("root", "pmdaroot")
-"""What a daemon asks to be started that wants ``containers.*`` of a helper which it did not start: label, command."""
 _READ_BYTES = 8192
 _ACCEPTS_A_ROUND = 64
 
@@ -127,7 +127,7 @@ class Monitor:
             return
         client.setblocking(False)
         try:
-            client.send(encode(Info()))
+            client.send(encode(Info(features=Info().features | (Feature.CONVERSE if peer.controls else 0))))
         except OSError:
             client.close()
             return

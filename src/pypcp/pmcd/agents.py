@@ -95,7 +95,7 @@ async def _start_pipe(
 ) -> RunningAgent:
     if helper is not None and (helped := await helper.start_piped(spec.label, spec.command, stream)):
         return helped
-    return await start_piped(spec.command, stream, directory)
+    return await start_piped(spec.command, stream, directory, helper.environment() if helper else {})
 
 
 async def _start_helper(
@@ -116,7 +116,7 @@ async def _start_socket(
     if spec.command:
         if helper is not None:
             process = await helper.start_listening(spec.label, spec.command)
-        process = process or start_listening(spec.command, directory)
+        process = process or start_listening(spec.command, directory, helper.environment() if helper else {})
     try:
         await connect(_FAMILIES[spec.family], str(spec.address), stream, within_s)
     except BaseException:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ from pypcp.pmcd.agent_stream import AgentStream
 from pypcp.pmcd.launch import END_WITHIN_S
 from pypcp.pmda.root_operations import RootProcess
 from pypcp.pmda.rootclient import AsyncRootClient
+from pypcp.root import var_view
 from pypcp.wire.root import AgentIpc, Feature
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,11 @@ class Helper:
         self._path = path
         self._client = AsyncRootClient(path)
         self._statuses: dict[int, int | None] = {}
+
+    def environment(self) -> Mapping[str, str]:
+        """What agents that we start ourselves are told, to find this helper where it is."""
+        view = var_view.place(str(self._path))
+        return {"PCP_VAR_DIR": view} if os.path.isdir(view) else {}
 
     async def start_piped(self, label: str, command: Sequence[str], stream: AgentStream) -> HelpedAgent | None:
         """Start an agent that speaks on its standard input and output, which ``stream`` takes."""

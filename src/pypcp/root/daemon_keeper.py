@@ -45,6 +45,8 @@ class DaemonKeeper:
         self._born = 0.0
         self._delay_s = _FIRST_DELAY_S
         self._stopping = False
+        self.told: dict[str, str] = {}
+        """What it finds in its environment besides."""
         self.ended: Callable[[int], None] = lambda code: None
         """Called when the daemon ended because it wanted to, with its exit status."""
 
@@ -59,7 +61,12 @@ class DaemonKeeper:
         if pid == 0:
             stage = Stage(null, 1, self._stderr, "/", account)
             no_new_privileges()
-            execute(Program(self._argv, self._argv[0], -1), stage, told, {**environment(), **_home(self._account)})
+            execute(
+                Program(self._argv, self._argv[0], -1),
+                stage,
+                told,
+                {**environment(), **self.told, **_home(self._account)},
+            )
         os.close(null)
         os.close(told)
         self._ready = ready

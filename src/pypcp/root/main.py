@@ -27,10 +27,11 @@ from pypcp.root.guard import Guard
 from pypcp.root.listener import Occupied, listen, passed_by_systemd
 from pypcp.root.loop import READ, Loop
 from pypcp.root.monitor import ORPHAN_GRACE_S, Monitor
-from pypcp.root.options import parser
+from pypcp.root.options import default_socket, parser, var_dir
 from pypcp.root.peers import Household, account_ids, parent_identity
 from pypcp.root.policy import Policy, load
 from pypcp.root.starter import Started, Starter
+from pypcp.root.var_view import build
 from pypcp.root.workers import UNCONFINED, Workers
 
 RESOLVER: Final = "pypcp.resolver.main"
@@ -76,6 +77,8 @@ class Helper:
         if options.trust_environment:
             self.audit.record("environment-trusted", warning="whoever can change this program can act as its user")
         self.listener = passed_by_systemd() or listen(options.socket, self._group(), self.owner)
+        self.socket = os.path.abspath(self.listener.getsockname())
+        self.agents_see = self._agents_view()
 
     def _policy(self) -> Policy:
         if self.options.policy:
@@ -104,6 +107,17 @@ class Helper:
         os.makedirs(folder, 0o755, exist_ok=True)
         return check(folder, self.owner)
 
+    def _agents_view(self) -> dict[str, str]:
+        """What stock's agents are told, to find us where we are."""
+        stock = var_dir()
+        if self.socket == os.path.abspath(default_socket()) or not os.path.isdir(stock):
+            return {}
+        try:
+            return {"PCP_VAR_DIR": build(os.path.abspath(stock), self.socket)}
+        except OSError as error:
+            self.audit.note("no-view", fault=f"{error.filename}: {error.strerror}; agents look for stock's helper")
+            return {}
+
     def complain(self, process: str, fault: str) -> None:
         """A confinement that cannot be had: in the log, and the end where the sandbox is required. (The audit file is
         the starter's alone, so this does not go there.)"""
@@ -119,6 +133,7 @@ class Helper:
         self.diary = diary
         starter = Starter(loop, self.audit, diary, self.folder, path_owner=self.owner)
         starter.open_files = self.open_files
+        starter.told = self.agents_see
         confine.not_dumpable()
         workers = Workers(loop, self.audit, self, loop.stop, diary.left)
         monitor = Monitor(
@@ -140,7 +155,7 @@ class Helper:
             left()
         if keeper:
             _start_or_adopt(keeper, diary)
-        self.audit.note("serving", socket=self.options.socket, policy=self.policy.source)
+        self.audit.note("serving", socket=self.socket, policy=self.policy.source)
         self.audit.note("loaded", process="starter", modules=frozenset(sys.modules))
         loop.run()
         workers.stop()
@@ -157,6 +172,7 @@ class Helper:
 
         account = self.options.daemon_account
         keeper = DaemonKeeper(loop, self.audit, diary, self.options.daemon, account, known, self.stderr)
+        keeper.told = {"PMDA_ROOT_SOCKET": self.socket}
 
         def ended(code: int) -> None:
             self.status = code
@@ -194,6 +210,7 @@ class Helper:
         else:
             accounts = account_ids(self._served_accounts())
             monitor.household = monitor.household._replace(accounts=accounts, unit=monitor.policy.control_unit)
+            self._agents_view()
             self.audit.record("policy-loaded", source=monitor.policy.source)
 
     def _end_with_daemon(self, loop: Loop, monitor: Monitor, starter: Starter) -> Callable[[], None]:

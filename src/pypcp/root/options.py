@@ -40,4 +40,9 @@ def parser() -> argparse.ArgumentParser:
 
 def default_socket() -> str:
     """Where stock's clients look: ``$PCP_VAR_DIR/pmcd/root.socket``."""
-    return os.path.join(os.environ.get("PCP_VAR_DIR", "/var/lib/pcp"), STOCK_SOCKET)
+    return os.path.join(var_dir(), STOCK_SOCKET)
+
+
+def var_dir() -> str:
+    """Stock's ``PCP_VAR_DIR``."""
+    return os.environ.get("PCP_VAR_DIR", "/var/lib/pcp")

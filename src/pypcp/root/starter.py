@@ -15,7 +15,7 @@ from pypcp.root.configured import AgentLine
 from pypcp.root.confine import NotConfined
 from pypcp.root.diary import Diary
 from pypcp.root.ground import UntrustedGround
-from pypcp.root.launch import Program, Stage, account_of, execute, locate
+from pypcp.root.launch import Program, Stage, account_of, environment, execute, locate
 from pypcp.root.loop import READ, Loop
 
 EXEC_LIMIT_S = 10.0
@@ -66,6 +66,8 @@ class Starter:
         self._running: dict[int, Child] = {}
         self._ended: deque[Child] = deque(maxlen=_KEPT_STATUSES)
         self._starts: dict[str, deque[float]] = {}
+        self.told: dict[str, str] = {}
+        """What agents find in their environment besides."""
         self.open_files: tuple[int, int] = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     def start(self, agent: AgentLine, owner: int, limit_per_minute: int, done: Callable[[Started], None]) -> None:
@@ -108,7 +110,7 @@ class Starter:
             opened += [status, status_end]
             pid = os.fork()
             if pid == 0:
-                execute(program, stage, status_end)
+                execute(program, stage, status_end, {**environment(), **self.told})
         except OSError:
             _close(opened)
             raise

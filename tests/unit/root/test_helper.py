@@ -16,6 +16,7 @@ import pytest
 
 from containers.served import Helper, children, gone, status, until
 from pypcp.errors import ContainerNotFound, OsError, PermissionDenied
+from pypcp.pmda.rootclient import RootClient
 from pypcp.wire.root import (
     AgentIpc,
     Kind,
@@ -365,6 +366,29 @@ def test_a_killed_starter_comes_back_with_its_children(helper: Helper) -> None:
         again = client.process_start("cat", "/bin/cat")
         for fd in (agent.stdin, agent.stdout, again.stdin, again.stdout):
             os.close(fd)
+
+
+def test_stocks_agents_find_the_helper_where_it_is_and_all_else_where_stock_has_it(tmp_path: Path) -> None:
+    stock = tmp_path / "stock"
+    (stock / "pmcd").mkdir(parents=True)
+    (stock / "pmcd" / "root.socket").write_text("another helper's")
+    (stock / "pmcd" / "other").write_text("other")
+    (stock / "names").write_text("names")
+    script = tmp_path / "agent.sh"
+    script.write_text('#!/bin/sh\necho "$PCP_VAR_DIR"\nexec /bin/cat\n')
+    script.chmod(0o700)
+    with Helper(tmp_path, agents=f"script 150 pipe binary {script}\n", PCP_VAR_DIR=str(stock)) as helper:
+        with helper.client() as client:
+            agent = client.process_start("script", str(script))
+            seen = Path(os.read(agent.stdout, 1000).decode().strip())
+            os.close(agent.stdin)
+            os.close(agent.stdout)
+        assert ((seen / "names").read_text(), (seen / "pmcd" / "other").read_text()) == ("names", "other")
+        with RootClient(seen / "pmcd" / "root.socket") as client, pytest.raises(ContainerNotFound):
+            client.container_pid("nosuch")
+        helper.process.send_signal(signal.SIGHUP)
+        until(lambda: any("policy-loaded" in line for line in helper.record), "the view made anew")
+        assert (seen / "names").read_text() == "names"
 
 
 class Cramped(Helper):

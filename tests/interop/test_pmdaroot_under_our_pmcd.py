@@ -91,3 +91,30 @@ def test_stocks_agents_find_our_helper_where_another_has_its_place(lxc: Engine, 
         other.listen()
         with daemon.helper, daemon:
             until(lambda: 'value "known-host"' in daemon.fetch("kernel.uname.nodename", container="known"), "a look-up")
+
+
+class OwnAgents(HelpedDaemon):
+    """Our daemon with our own agent linux, in its process, and our helper."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        super().__init__(OURS, environment)
+        configuration = self.directory / "pmcd.conf"
+        root = configuration.read_text().splitlines()[0]
+        configuration.write_text(f"{root}\nlinux 60 dso linux_init {PMDAS}/linux/pmda_linux.so\n")
+
+
+def test_a_client_that_looks_into_a_container_never_gets_the_hosts_values_for_it(lxc: Engine) -> None:
+    require(os.geteuid() == 0, "root")
+    with OwnAgents(lxc.environment) as daemon:
+        until(lambda: 'value "known-host"' in daemon.fetch("pmcd.hostname", container="known"), "the helper")
+        for _ in range(2):
+            assert 'value "known-host"' in daemon.fetch("pmcd.hostname", container="known")
+            assert f'value "{os.uname().nodename}"' in daemon.fetch("pmcd.hostname")
+        for unknown in ("pmcd.hostname", "kernel.uname.nodename", "network.interface.in.bytes", "kernel.all.load"):
+            shown = daemon.fetch(unknown, container="nosuch")
+            assert "Container not found" in shown, shown
+        for others in ("kernel.uname.nodename", "network.interface.in.bytes", "hinv.ninterface"):
+            shown = daemon.fetch(others, container="known")
+            assert "Functionality not yet implemented" in shown, shown
+        assert "value" in daemon.fetch("kernel.all.load", container="known")
+        assert "value" in daemon.fetch("network.interface.in.bytes")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ from pypcp.pmcd.agent_stream import AgentStream
 from pypcp.pmcd.config import AgentSpec, DsoAgent, PipeAgent, SocketAgent
 from pypcp.pmcd.launch import connect, start_listening, start_piped
 from pypcp.pmcd.privileged import Helper
-from pypcp.pmcd.router import LocalRoute, Route
+from pypcp.pmcd.router import LocalRoute, Route, no_containers
 from pypcp.pmda.finding import SHIPPED, find_agent
 from pypcp.wire.root import OURSELVES
 
@@ -47,8 +47,10 @@ class AgentMaker:
         state: Path | None,
         directory: Path | None,
         helper: Helper | None = None,
+        host_name_of: Callable[[str], str] = no_containers,
     ) -> None:
         self._helper = helper
+        self._host_name_of = host_name_of
         self._owner = owner
         self._own = own
         self._state = state
@@ -80,7 +82,7 @@ class AgentMaker:
         agent = find_agent(spec.label, state=self._state)
         if agent.domain != spec.domain:
             raise NoAgent(f"pypcp's own agent {spec.label} has the domain {agent.domain}, not {spec.domain}")
-        return LocalRoute(agent, self._owner.announce)
+        return LocalRoute(agent, self._owner.announce, self._host_name_of)
 
     def _starter(self, spec: PipeAgent | SocketAgent) -> Starter:
         if isinstance(spec, PipeAgent) and spec.domain == HELPER_DOMAIN:

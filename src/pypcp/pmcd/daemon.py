@@ -24,6 +24,7 @@ from pypcp.pmcd.agents import CONTAINERS, HELPER_DOMAIN, AgentMaker
 from pypcp.pmcd.client_connection import ClientConnection
 from pypcp.pmcd.clients import ClientTable
 from pypcp.pmcd.config import AgentSpec
+from pypcp.pmcd.container_names import ContainerNames
 from pypcp.pmcd.context_labels import ContextLabels
 from pypcp.pmcd.gate import Gate, rules_of
 from pypcp.pmcd.greeting import CONTAINER_NAME
@@ -114,6 +115,7 @@ class Daemon:
         self.clients = ClientTable()
         self.running = False
         self._helper = helper
+        self.containers = ContainerNames(helper)
         self._answering: int | None = None
         self.reloaded: Callable[[], None] = lambda: None
         self.told_to_reload = asyncio.Event()
@@ -135,8 +137,8 @@ class Daemon:
         )
         self._static = self.sources.read_names()
         here = (self_agent(self), *agents)
-        self._own: dict[str, Route] = {each.name: LocalRoute(each, self.announce) for each in here}
-        self._maker = AgentMaker(self, self._own, state, directory, helper)
+        self._own: dict[str, Route] = {each.name: LocalRoute(each, self.announce, self.containers.of) for each in here}
+        self._maker = AgentMaker(self, self._own, state, directory, helper, self.containers.of)
         self.configured: dict[AgentSpec, Route] = {}
         self._route()
 
@@ -305,6 +307,8 @@ class Daemon:
         if name and not CONTAINER_NAME.fullmatch(name):
             raise BadStore(f"{name!r:.80} is no name of a container")
         client.container = name
+        if name:
+            self.containers.ask(name)
         self._tell_agents_of(client)
 
     def _tell_agents_of(self, client: Client) -> None:
@@ -340,9 +344,12 @@ class Daemon:
         rows = [ClientRow(each.fd, each.peer, each.channel.version, each.entered.denied) for each in self.clients]
         block(trace_log, "clients", connected(time.time(), rows), clients=[asdict(row) for row in rows])
 
-    def moment(self) -> object:
-        """One object for all requests that wait together now; None for an only client: nobody shares with it."""
-        if len(self.clients) < 2:
+    def moment(self, client: Client) -> object:
+        """One object for all requests that wait together now; None for one with whom nobody shares.
+
+        That is an only client, and one that looks into a container.
+        """
+        if len(self.clients) < 2 or client.container:
             return None
         if self._moment is None:
             self._moment = object()
@@ -362,6 +369,10 @@ class Daemon:
     def hostname(self) -> str:
         """The name under which this host's metrics are known."""
         return self.host_name.name
+
+    def hostname_for(self, client: Client) -> str:
+        """The name of what a client looks at: this host, or a container. :meth:`ContainerNames.of` says what fails."""
+        return self.containers.of(client.container) if client.container else self.hostname
 
     def look_at_host_name(self) -> None:
         """It is time to see whether the host is called something else now; clients are told then."""
@@ -389,5 +400,6 @@ class Daemon:
                 acceptor.close()
             for connection in self.clients:
                 connection.drop("the daemon stops")
+            self.containers.close()
             await self.stop_agents()
             await self._end(self._own.values())

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from pypcp.errors import PcpError
+from pypcp.errors import ContainerNotFound, PcpError
 from pypcp.pmcd.agent_stream import AgentStream
 from pypcp.pmcd.launch import END_WITHIN_S
 from pypcp.pmda.root_operations import RootProcess
@@ -86,6 +86,12 @@ class Helper:
         await loop.connect_read_pipe(lambda: stream, os.fdopen(process.stdout, "rb", 0))
         await loop.connect_write_pipe(lambda: stream, os.fdopen(process.stdin, "wb", 0))
         return HelpedAgent(self._client, process.pid, self._statuses)
+
+    async def container_hostname(self, container: str) -> str:
+        """See :meth:`pypcp.pmda.rootclient.RootClient.container_hostname`. Without a helper no container is."""
+        if not self._is_there():
+            raise ContainerNotFound("there is no privileged helper to ask")
+        return await self._client.container_hostname(container)
 
     async def converses(self) -> bool:
         """Whether it is there and answers for ``containers.*`` without being started for that: pypcp's does."""

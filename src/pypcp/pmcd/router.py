@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-from pypcp.errors import AgentFenced, AgentNotReady, PcpError, TryAgain
+from pypcp.errors import AgentFenced, AgentNotReady, ContainerNotFound, NotSupported, PcpError, TryAgain
 from pypcp.model.ids import PM_ID_NULL, Pmid, dynamic_root
 from pypcp.pmda.interface import AgentInterface, Client, FetchRequest
-from pypcp.pmda.segments import EmptySegment, Fetched
+from pypcp.pmda.segments import EmptySegment, Fetched, Segment
 from pypcp.pmns.tree import Tree
 
 
@@ -45,11 +45,28 @@ class Route(Protocol):
         ...
 
 
-class LocalRoute:
-    """The way to an agent in this process, which answers at once. ``announce`` takes its notices of change."""
+def no_containers(container: str) -> str:
+    """Where nobody knows of containers there is none."""
+    raise ContainerNotFound(container)
 
-    def __init__(self, agent: AgentInterface, announce: Callable[[int], None] = lambda changes: None) -> None:
+
+class LocalRoute:
+    """The way to an agent in this process, which answers at once. ``announce`` takes its notices of change.
+
+    An agent here sees this host. Where each container has values of its own (``of_containers``), a client that looks
+    into one gets an error for them, never the host's; ``host_name_of`` fails where there is no such container, and then
+    none of the agent's metrics has values. (Stock's agents do the same, but for having the container's values.)
+    """
+
+    def __init__(
+        self,
+        agent: AgentInterface,
+        announce: Callable[[int], None] = lambda changes: None,
+        host_name_of: Callable[[str], str] = no_containers,
+    ) -> None:
         self.agent = agent
+        self._host_name_of = host_name_of
+        self._of_containers: frozenset[int] = getattr(agent, "of_containers", frozenset())
         self._announce = announce
         self.domain = agent.domain
         self.name = agent.name
@@ -68,6 +85,8 @@ class LocalRoute:
         if refusal is None:
             try:
                 fetched = self.agent.fetch(request, client)
+                if client.container and self._of_containers:
+                    fetched = self._inside(client.container, request, fetched)
             except AgentNotReady:
                 refusal = TryAgain
             except PcpError as error:
@@ -77,6 +96,14 @@ class LocalRoute:
                     self._announce(fetched.changes)
                 return fetched
         return Fetched([EmptySegment(pmid, refusal.code) for pmid in request.pmids])
+
+    def _inside(self, container: str, request: FetchRequest, fetched: Fetched) -> Fetched:
+        self._host_name_of(container)
+        segments: list[Segment] = [
+            EmptySegment(pmid, NotSupported.code) if pmid in self._of_containers else segment
+            for pmid, segment in zip(request.pmids, fetched.segments, strict=True)
+        ]
+        return Fetched(segments, changes=fetched.changes, shared=False)
 
     def attributes_changed(self, client: Client) -> None:
         self.agent.attributes_changed(client)

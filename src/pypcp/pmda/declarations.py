@@ -60,6 +60,8 @@ class Declarations:
         self.domain = domain
         self.help = help_
         self.client_attributes = client_attributes
+        self.of_containers: frozenset[int] = frozenset()
+        """Metrics that have other values inside a container, which this agent cannot tell."""
         self.readiness = Readiness()
         self.registry = Registry(self.domain)
         self._names = Names(self.registry)

@@ -7,6 +7,8 @@ import pytest
 
 from containers.served import Helper as Served
 from containers.served import gone, until
+from pypcp.errors import ContainerNotFound, TryAgain
+from pypcp.pmcd.container_names import ContainerNames
 from pypcp.pmcd.privileged import Helper
 
 AGENTS = "failing 151 socket unix /x /bin/false\nquick 152 socket unix /x /bin/true\n"
@@ -44,3 +46,24 @@ async def test_a_helper_that_we_may_not_see_is_none(tmp_path: Path) -> None:
         assert await helper.start_listening("any", ("/bin/true",)) is None
     finally:
         os.seteuid(0)
+
+
+async def test_a_container_that_nothing_is_known_of_is_asked_for_and_is_no_host_meanwhile(tmp_path: Path) -> None:
+    with Served(tmp_path) as served:
+        helper = Helper(served.socket)
+        names = ContainerNames(helper)
+        with pytest.raises(TryAgain):
+            names.of("nosuch")
+        await names.learn("nosuch")
+        with pytest.raises(ContainerNotFound):
+            names.of("nosuch")
+        names.close()
+        helper.close()
+
+
+async def test_without_a_helper_there_is_no_container(tmp_path: Path) -> None:
+    for helper in (None, Helper(tmp_path / "root.socket")):
+        names = ContainerNames(helper)
+        await names.learn("any")
+        with pytest.raises(ContainerNotFound):
+            names.of("any")

@@ -69,7 +69,7 @@ def test_thousands_of_state_changes_leave_no_trace_in_memory(tmp_path: Path, doc
                 if number % 50 == 0:
                     until(lambda number=number: code(client, f"name{number}") == -3, "the new name")  # type: ignore[misc]
             until(lambda: code(client, f"name{last - 1}") == -3, "the last name")
-            return kilobytes(helper.workers["resolver"], "Pss")
+            return kilobytes(helper.workers["resolver"], "Private_Dirty")
 
         settled = rounds(0, 1000)
         assert rounds(1000, 5000) - settled < 500

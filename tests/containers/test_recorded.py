@@ -233,6 +233,16 @@ def test_cri_o_names_in_podmans_storage_are_kubernetes_names_too(tree: Path) -> 
     assert Snapshot([found]).find(name) is found
 
 
+def test_what_is_known_of_a_task_is_forgotten_with_it(tree: Path) -> None:
+    engine = Containerd(str(tree / "containerd"))
+    for ident in "abc":
+        pod(tree, ident * 64, "sandbox")
+        assert {task.ident for task in engine.scan()} == {"ct1", ident * 64}
+        shutil.rmtree(tree / f"containerd/io.containerd.runtime.v2.task/k8s.io/{ident * 64}")
+    engine.scan()
+    assert [Path(path).name for path in engine._known] == ["ct1"]
+
+
 def test_machined_files_are_containers_unless_they_are_virtual_machines(tmp_path: Path) -> None:
     machines = tmp_path / "machines"
     machines.mkdir()

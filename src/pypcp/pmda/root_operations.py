@@ -8,18 +8,19 @@ import select
 import socket
 import sys
 from collections.abc import Generator
-from typing import NamedTuple, TypeVar
+from types import TracebackType
+from typing import NamedTuple, Self, TypeVar
 
 from pypcp.errors import ChannelClosed, PcpError, RemoteProtocolError, RequestTimeout, from_code
 from pypcp.wire.root import (
     MAX_MESSAGE,
     AgentIpc,
-    FrameReader,
     Info,
     Kind,
     LookupReply,
     LookupRequest,
     Message,
+    MessageReader,
     StartReply,
     StartRequest,
     StopReply,
@@ -27,7 +28,6 @@ from pypcp.wire.root import (
     decode,
 )
 
-_ESRCH = 3
 _MAX_DESCRIPTORS = 2
 _INT_BYTES = 4
 
@@ -73,7 +73,7 @@ def process_id(name: str) -> Operation[int]:
     """See: pmdaRootContainerProcessID(3)."""
     reply = yield from lookup(Kind.PROCESSID_REQUEST, name)
     if reply.pid < 1:  # stock says so of a container that does not run, and calls it success
-        raise from_code(-_ESRCH, f"container {name} has no process")
+        raise from_code(-errno.ESRCH, f"container {name} has no process")
     return reply.pid
 
 
@@ -127,10 +127,13 @@ def expected(answer: Answer, kind: type[M], *, descriptors: bool = False) -> M:
 
 
 class Incoming:
-    """Collects one message and its descriptors from a stream, whatever pieces it comes in."""
+    """Collects one message and its descriptors from a stream, whatever pieces it comes in.
+
+    A context manager: when it ends, the descriptors that no message has taken along are closed.
+    """
 
     def __init__(self) -> None:
-        self._frames = FrameReader()
+        self._frames = MessageReader()
         self._descriptors: list[int] = []
 
     def receive(self, channel: socket.socket) -> Answer | None:
@@ -138,13 +141,6 @@ class Incoming:
         room = socket.CMSG_LEN(_MAX_DESCRIPTORS * _INT_BYTES)
         data, ancillary, flags, _ = channel.recvmsg(MAX_MESSAGE, room, socket.MSG_CMSG_CLOEXEC)
         self._descriptors += _passed(ancillary)
-        try:
-            return self._understand(data, flags)
-        except PcpError:
-            _close_all(self._descriptors)
-            raise
-
-    def _understand(self, data: bytes, flags: int) -> Answer | None:
         if flags & socket.MSG_CTRUNC:
             raise RemoteProtocolError("more descriptors than any reply has")
         if not data:
@@ -152,7 +148,19 @@ class Incoming:
         frames = self._frames.feed(data)
         if len(frames) > 1 or (frames and self._frames.held):
             raise RemoteProtocolError("more than one reply to a request")
-        return Answer(decode(frames[0]), self._descriptors) if frames else None
+        if not frames:
+            return None
+        answer = Answer(decode(frames[0]), self._descriptors)
+        self._descriptors = []
+        return answer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        _close_all(self._descriptors)
 
 
 def _passed(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
@@ -193,4 +201,4 @@ def as_error(error: OSError, path: str) -> PcpError:
         return RequestTimeout("pmdaroot does not answer")
     if isinstance(error, BrokenPipeError | ConnectionResetError):
         return ChannelClosed("pmdaroot closed the connection")
-    return from_code(-(error.errno or 1), path)
+    return from_code(-(error.errno or errno.EPERM), path)

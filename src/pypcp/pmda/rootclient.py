@@ -142,10 +142,10 @@ class RootClient:
         return finish(operation, answer)
 
     def _receive(self, channel: socket.socket) -> Answer:
-        incoming = Incoming()
-        while (answer := incoming.receive(channel)) is None:
-            continue
-        return answer
+        with Incoming() as incoming:
+            while (answer := incoming.receive(channel)) is None:
+                continue
+            return answer
 
 
 class AsyncRootClient:
@@ -246,15 +246,15 @@ class AsyncRootClient:
             raise RequestTimeout("pmdaroot does not answer") from None
 
     async def _receive(self, channel: socket.socket) -> Answer:
-        incoming = Incoming()
-        while True:
-            try:
-                answer = incoming.receive(channel)
-            except BlockingIOError:
-                await _readable(channel)
-                continue
-            if answer is not None:
-                return answer
+        with Incoming() as incoming:
+            while True:
+                try:
+                    answer = incoming.receive(channel)
+                except BlockingIOError:
+                    await _readable(channel)
+                    continue
+                if answer is not None:
+                    return answer
 
 
 async def _readable(channel: socket.socket) -> None:

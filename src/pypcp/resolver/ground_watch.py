@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 def nearest_existing(path: str) -> str:
     """The directory itself, or the first above it that is there: where one must watch to see it appear."""
-    while not os.path.isdir(path):
-        path = os.path.dirname(path)
+    while not os.path.isdir(path) and (above := os.path.dirname(path)) != path:
+        path = above
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from collections import deque
@@ -10,7 +11,6 @@ from typing import Protocol
 
 Done = Callable[[int, bytes], None]
 _STATUS = struct.Struct("=i")
-_EAGAIN, _EINVAL = 11, 22
 _MAX_ANSWER = _STATUS.size + 64
 _READ = 1
 
@@ -49,7 +49,7 @@ class HostNames:
                 raise ConnectionError
             self._channel.sendmsg([b"h"], rights)
         except OSError:
-            return done(-_EAGAIN, b"")
+            return done(-errno.EAGAIN, b"")
         self._open.append(done)
         return None
 
@@ -67,7 +67,7 @@ class HostNames:
             done = self._open.popleft()
             status, name = _STATUS.unpack_from(raw)[0], raw[_STATUS.size :]
             if status == 0 and not printable(name):
-                status, name = -_EINVAL, b""
+                status, name = -errno.EINVAL, b""
             done(status, name)
 
     def _disconnect(self) -> None:
@@ -76,7 +76,7 @@ class HostNames:
             self._channel.close()
             self._channel = None
         while self._open:
-            self._open.popleft()(-_EAGAIN, b"")
+            self._open.popleft()(-errno.EAGAIN, b"")
 
 
 def printable(name: bytes) -> bool:

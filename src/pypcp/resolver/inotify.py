@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, KeysView
 
 _CREATE, _DELETE, _MOVED, _CLOSE_WRITE, _SELF = 0x100, 0x200, 0x40 | 0x80, 0x8, 0x400 | 0x800
 _ONLY_DIRECTORY, _IGNORED, _OVERFLOW = 0x01000000, 0x8000, 0x4000
@@ -44,9 +44,9 @@ class Inotify:
             self._libc.inotify_rm_watch(self._fd, watch)
 
     @property
-    def watched(self) -> set[str]:
-        """The directories under watch."""
-        return set(self._watches)
+    def watched(self) -> KeysView[str]:
+        """The directories under watch, at any moment."""
+        return self._watches.keys()
 
     def changed(self) -> set[str] | None:
         """The directories in which something changed; None when some changes went unheard and all must be looked at."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 
@@ -14,7 +15,6 @@ from pypcp.resolver.snapshot import Ambiguous, Snapshot
 from pypcp.wire.root import MAX_NAME, Kind, LookupReply, LookupRequest, decode
 
 Reply = Callable[[LookupReply], None]
-_EPERM, _ENOENT, _ESRCH, _EAGAIN = 1, 2, 3, 11
 
 
 class LookUps:
@@ -51,16 +51,16 @@ class LookUps:
         if container is None:
             return ContainerNotFound.code
         process = self.live.get(key_of(container))
-        return process if process and process.alive() else -_ESRCH
+        return process if process and process.alive() else -errno.ESRCH
 
     def _by_pid(self, request: LookupRequest, uid: int, reply: Reply) -> None:
         """The host name that any process sees: root alone may ask, since root alone could look anyway."""
         if uid != 0:
-            return reply(LookupReply(request.kind + 1, -_EPERM, request.pid))
+            return reply(LookupReply(request.kind + 1, -errno.EPERM, request.pid))
         try:
             pidfd = os.pidfd_open(request.pid)
         except (OSError, OverflowError):
-            return reply(LookupReply(request.kind + 1, -_ENOENT, request.pid))
+            return reply(LookupReply(request.kind + 1, -errno.ENOENT, request.pid))
         try:
             self._host_names.ask(
                 pidfd, lambda status, name: reply(LookupReply(request.kind + 1, status, request.pid, name))
@@ -71,7 +71,7 @@ class LookUps:
 
     def _host_name(self, request: LookupRequest, process: LiveProcess, reply: Reply) -> None:
         def done(status: int, name: bytes) -> None:
-            if status == -22:
+            if status == -errno.EINVAL:
                 self._note("host-name-refused", container=request.name, reason="control characters")
             reply(LookupReply(request.kind + 1, status, process.pid, name))
 
@@ -84,10 +84,10 @@ class LookUps:
         """Without its leading slash. One that has no control group of its own has none: never the whole host's."""
         path = os.fsencode(process.own_cgroup().lstrip("/"))
         if not path:
-            status = -_ENOENT if process.alive() else -_ESRCH
+            status = -errno.ENOENT if process.alive() else -errno.ESRCH
             return reply(LookupReply(request.kind + 1, status, process.pid))
         if len(path) > MAX_NAME or not path.isascii() or any(byte < 0x20 for byte in path):
-            return reply(LookupReply(request.kind + 1, -_ENOENT, process.pid))
+            return reply(LookupReply(request.kind + 1, -errno.ENOENT, process.pid))
         return reply(LookupReply(request.kind + 1, 0, process.pid, path))
 
     def facts(self, container: Container) -> LiveProcess | None:

@@ -15,6 +15,7 @@ from pypcp.resolver.engines.containerd import STATE_ROOT, Containerd
 from pypcp.resolver.engines.docker import Docker
 from pypcp.resolver.engines.lxc import Lxc
 from pypcp.resolver.engines.nspawn import Nspawn
+from pypcp.resolver.engines.places import Note, place
 from pypcp.resolver.engines.podman import Podman
 from pypcp.resolver.ground_watch import Ground
 from pypcp.resolver.resolver import NEW_GROUND, Resolver, leave
@@ -27,19 +28,18 @@ AGENT = "pypcp.resolver.containers_agent"
 """Loaded only where a daemon asks for metrics: it brings the whole PDU codec."""
 
 
-def cgroup_root(environment: Mapping[str, str]) -> str:
+def cgroup_root(environment: Mapping[str, str], note: Note) -> str:
     """Where control groups are mounted."""
-    return environment.get("PCP_CGROUP_DIR", "/sys/fs/cgroup")
+    return place(environment, "PCP_CGROUP_DIR", "/sys/fs/cgroup", note)
 
 
-def engines(environment: Mapping[str, str]) -> list[Engine]:
+def engines(environment: Mapping[str, str], cgroups: str, note: Note) -> list[Engine]:
     """Every engine we know, whether it is here or not: one that is installed later is found then."""
-    cgroups = cgroup_root(environment)
     return [
-        Docker.configured(environment),
-        *Podman.configured(environment),
-        *Lxc.configured(environment, cgroups),
-        Containerd(environment.get("PCP_CONTAINERD_DIR", STATE_ROOT)),
+        Docker.configured(environment, note),
+        *Podman.configured(environment, note),
+        *Lxc.configured(environment, cgroups, note),
+        Containerd(place(environment, "PCP_CONTAINERD_DIR", STATE_ROOT, note)),
         Nspawn(),
     ]
 
@@ -54,26 +54,25 @@ def run(
     doubts: mmap.mmap,
     domain: int,
     seal: Callable[[list[str]], str],
-    note: Callable[..., None],
+    note: Note,
 ) -> None:
     """Serve until the starter goes away. ``seal`` closes the doors: only what it is given can be read then.
 
     ``voice`` is the guard's, where a daemon has something to ask; ``memory`` and ``doubts`` outlive us.
     """
-    here = engines(os.environ)
+    cgroups = cgroup_root(os.environ, note)
+    here = engines(os.environ, cgroups, note)
     ground = Ground(root for engine in here for root in engine.roots())
     if voice:
         importlib.import_module(AGENT)  # nothing can be loaded any more once the doors are closed
-    confined = seal(["/proc", cgroup_root(os.environ), *ground.readable()])
+    confined = seal(["/proc", cgroups, *ground.readable()])
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     resolver = Resolver(loop, link, reader, here, ground, note, confined, doubts)
 
     def serve() -> None:
         if voice:
             agent = importlib.import_module(AGENT)
-            agent.serve(
-                loop, memory, voice, domain, resolver, confined, cgroup_root(os.environ), lambda: leave(NEW_GROUND)
-            )
+            agent.serve(loop, memory, voice, domain, resolver, confined, cgroups, lambda: leave(NEW_GROUND))
 
     note("loaded", process="resolver", modules=frozenset(sys.modules))
     resolver.start(serve)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import stat
@@ -11,6 +12,7 @@ from typing import TextIO
 
 _MAX_FIELD = 256
 _AUTHPRIV_NOTICE = 10 << 3 | 5
+_SYSLOG = "/dev/log"
 _PLAIN = frozenset(range(0x20, 0x7F)) - frozenset(b'"\\')
 
 
@@ -37,13 +39,14 @@ class AuditLog:
     """The log of the helper, and beside it the record that only root can have written.
 
     ``path`` is a file in a directory of root's; without one the record goes to syslog (authpriv). Ordinary messages
-    go to ``stream`` only.
+    go to ``stream`` only. A log that is full or gone costs its lines and nothing else.
     """
 
     def __init__(self, stream: TextIO | None = None, path: str | None = None) -> None:
         self._stream = stream or sys.stderr
         self._file = open_log(path) if path else None
-        self._syslog = None if path else _syslog()
+        self._torn = False
+        self._syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 
     def note(self, event: str, **facts: object) -> None:
         """Tell the operator; nothing here needs to be proved later."""
@@ -53,35 +56,27 @@ class AuditLog:
         """Put on record: every start, every stop, every refusal."""
         text = line(event, facts)
         self._print(text)
-        if self._file is not None:
-            os.write(self._file, f"{_now()} pmdaroot[{os.getpid()}]: {text}\n".encode())
-        elif self._syslog is not None:
-            try:
-                self._syslog.send(f"<{_AUTHPRIV_NOTICE}>pmdaroot[{os.getpid()}]: {text}".encode())
-            except OSError:
-                self._syslog = _syslog()  # the log daemon was restarted, or is full: the stream has the line
+        if self._file is None:
+            with contextlib.suppress(OSError):  # by its path, so that a log daemon that was restarted is found again
+                self._syslog.sendto(f"<{_AUTHPRIV_NOTICE}>pmdaroot[{os.getpid()}]: {text}".encode(), _SYSLOG)
+        else:
+            self._append(self._file, f"{_now()} pmdaroot[{os.getpid()}]: {text}\n".encode())
+
+    def _append(self, file: int, entry: bytes) -> None:
+        """A line of its own, also after one that the disk had only half the room for."""
+        entry = b"\n" + entry if self._torn else entry
+        with contextlib.suppress(OSError):
+            self._torn = os.write(file, entry) < len(entry)
 
     def _print(self, text: str) -> None:
-        try:
+        with contextlib.suppress(OSError):
             self._stream.write(f"[{_now()}] pmdaroot({os.getpid()}) {text}\n")
             self._stream.flush()
-        except OSError:
-            pass  # a full disk must not end the service
 
 
 def _now() -> str:
     now = time.time()
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
-
-
-def _syslog() -> socket.socket | None:
-    channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-    try:
-        channel.connect("/dev/log")
-    except OSError:
-        channel.close()
-        return None
-    return channel
 
 
 def open_log(path: str) -> int:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|((?:[^\s"#\\]|\\.)+)|(#.*)')
-_ACCESS = re.compile(r"\s*\[\s*access\s*\]", re.IGNORECASE)
-_ESCAPED = re.compile(r"\\([\"#\\])")
+_WORD = re.compile(r'\s*(?:(?P<comment>#)|"(?P<quoted>(?:\\"|[^"\n])*+)"|(?P<open>")|(?P<plain>(?:\\["#]|[^\s#])+))')
+"""The daemon's own rule (:mod:`pypcp.pmcd.lexer`): one command line must not mean other words here than there."""
+
+_ESCAPED = re.compile(r'\\(["#])')
 _MAX_BYTES = 1 << 20
 
 
@@ -38,33 +39,36 @@ def parse(text: str, source: str) -> list[AgentLine]:
         raise BadConfiguration(f"{source}: more than {_MAX_BYTES} bytes")
     agents = []
     for number, line in _logical_lines(text):
-        if _ACCESS.match(line):
-            break
-        if agent := _agent(_words(line), f"{source}:{number}"):
+        if line.lstrip().startswith("["):
+            break  # access control is all that follows
+        where = f"{source}:{number}"
+        if agent := _agent(_words(line, where), where):
             agents.append(agent)
     return agents
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """Lines with their first number; one that ends in a backslash goes on in the next."""
-    begun, first = "", 0
-    for number, line in enumerate(text.splitlines(), 1):
-        first = first if begun else number
-        if line.endswith("\\"):
-            begun += line[:-1] + " "
-            continue
-        yield first, begun + line
-        begun = ""
-    if begun:
-        yield first, begun
+    parts: list[str] = []
+    first = 1
+    for number, line in enumerate(text.split("\n"), 1):
+        line = line.rstrip("\r")
+        parts.append(line.removesuffix("\\"))
+        if not line.endswith("\\"):
+            yield first, "\n".join(parts)
+            parts, first = [], number + 1
+    if parts:
+        yield first, "\n".join(parts)
 
 
-def _words(line: str) -> list[str]:
+def _words(line: str, where: str) -> list[str]:
     words = []
-    for quoted, plain, comment in _WORD.findall(line):
-        if comment:
+    for match in _WORD.finditer(line):
+        if match["comment"]:
             break
-        words.append(_ESCAPED.sub(r"\1", quoted or plain))
+        if match["open"]:
+            raise BadConfiguration(f"{where}: a quote that is not closed")
+        words.append(_ESCAPED.sub(r"\1", match["plain"] or match["quoted"]))
     return words
 
 

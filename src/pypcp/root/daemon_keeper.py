@@ -7,8 +7,10 @@ import pwd
 import signal
 import time
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from pypcp.root.audit import AuditLog
+from pypcp.root.children import send_signal, spawn
 from pypcp.root.confine import no_new_privileges
 from pypcp.root.diary import Diary
 from pypcp.root.launch import Program, Stage, account_of, environment, execute
@@ -51,36 +53,46 @@ class DaemonKeeper:
         """Called when the daemon ended because it wanted to, with its exit status."""
 
     def start(self) -> None:
-        """Start it, as its account. ``KeyError`` where there is no such account."""
+        """Start it, as its account; where that cannot be, again later."""
         if self._stopping:
-            return
-        account = account_of(self._account)
-        null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-        ready, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        pid = os.fork()
-        if pid == 0:
-            stage = Stage(null, 1, self._stderr, "/", account)
-            no_new_privileges()
-            execute(
-                Program(self._argv, self._argv[0], -1),
-                stage,
-                told,
-                {**environment(), **self.told, **_home(self._account)},
-            )
-        os.close(null)
-        os.close(told)
-        self._ready = ready
-        self._watch(pid)
+            return None
+        self._born = time.monotonic()
+        try:
+            pid, pidfd = self._spawn()
+        except (OSError, KeyError) as fault:
+            self._audit.record("daemon-not-started", account=self._account, fault=str(fault))
+            return self._start_later()
         self._diary.born(pid, 0, LABEL)
-        self._loop.watch(self._pidfd, READ, lambda _: self._reap())
+        self._mind(pid, pidfd)
+        return self._loop.watch(pidfd, READ, lambda _: self._reap())
+
+    def _spawn(self) -> tuple[int, int]:
+        account, seen = account_of(self._account), {**environment(), **self.told, **_home(self._account)}
+        ready, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+        def body() -> NoReturn:
+            null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+            no_new_privileges()
+            execute(Program(self._argv, self._argv[0], -1), Stage(null, 1, self._stderr, "/", account), told, seen)
+
+        try:
+            child = spawn(body)
+        except OSError:
+            os.close(ready)
+            raise
+        finally:
+            os.close(told)
+        self._ready = ready
+        return child
 
     def adopt(self, pid: int) -> None:
         """Go on with the daemon that our predecessor started; the guard reaps it and :meth:`gone` is called."""
-        self._watch(pid)
+        self._born = time.monotonic()
+        self._mind(pid, os.pidfd_open(pid))
 
-    def _watch(self, pid: int) -> None:
-        self._pid, self._pidfd, self._born = pid, os.pidfd_open(pid), time.monotonic()
-        self._known(identity_of(pid, self._pidfd))
+    def _mind(self, pid: int, pidfd: int) -> None:
+        self._pid, self._pidfd = pid, pidfd
+        self._known(identity_of(pid, pidfd))
         self._audit.record("daemon-started", pid=pid, account=self._account)
 
     def _reap(self) -> None:
@@ -101,10 +113,13 @@ class DaemonKeeper:
         if self._stopping or 0 <= code < 70:
             self.ended(max(code, 0))
             return True
+        self._start_later()
+        return True
+
+    def _start_later(self) -> None:
         stable = time.monotonic() - self._born > _STABLE_AFTER_S
         self._delay_s = _FIRST_DELAY_S if stable else min(2 * self._delay_s, _LONGEST_DELAY_S)
         self._loop.call_later(self._delay_s, self.start)
-        return True
 
     def _fault(self) -> str:
         """Why its program could not be executed, empty if it could."""
@@ -121,7 +136,7 @@ class DaemonKeeper:
         if not self._pidfd:
             self.ended(0)
         else:
-            signal.pidfd_send_signal(self._pidfd, signal.SIGTERM)
+            send_signal(self._pidfd, signal.SIGTERM)
 
 
 def _home(account: str) -> dict[str, str]:

@@ -17,15 +17,14 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import Final
 
+from pypcp.root.children import CRASHED
 from pypcp.root.confine import adopt_orphans, not_dumpable
 from pypcp.root.conversation import Conversation, Ended
 from pypcp.root.diary import BORN, CAME, DIED, GONE, LEFT, OVER, VOICE, WIRES, Diary, Kept, Note, channel, hear, tell
-from pypcp.root.starter import parent_of
+from pypcp.root.peers import parent_of
 
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.1, 30.0
-CRASHED: Final = 70
 
 
 class Guard:
@@ -74,9 +73,18 @@ class Guard:
             if self._ending or code not in (CRASHED, *(-number for number in signal.valid_signals())):
                 return max(code, 0)
             delay_s = _FIRST_DELAY_S if time.monotonic() - born > 10 else min(2 * delay_s, _LONGEST_DELAY_S)
-            time.sleep(delay_s)
+            self._pause(wake, delay_s)
             if self._ending:  # asked to while nobody was there to be told
                 return 0
+
+    def _pause(self, wake: int, delay_s: float) -> None:
+        """Until the next attempt is due, or we are asked to end."""
+        end = time.monotonic() + delay_s
+        poll = select.poll()
+        poll.register(wake, select.POLLIN)
+        while not self._ending and (rest_s := end - time.monotonic()) > 0:
+            if poll.poll(rest_s * 1000):
+                os.read(wake, 4096)
 
     def _pass_on(self, number: int, _frame: object) -> None:
         self._ending = self._ending or number in (signal.SIGTERM, signal.SIGINT)
@@ -113,7 +121,7 @@ class Guard:
     def _watch(self, wake: int) -> int:
         """Remember what the starter says and carry the daemon's requests, until the starter ends; its wait status."""
         heard = True
-        while True:
+        while (status := self._reap()) is None:  # whoever ended before this waits to be reaped, and wakes nobody
             for fd, events in self._poll(wake, heard):
                 if fd == wake:
                     with contextlib.suppress(BlockingIOError):
@@ -122,11 +130,9 @@ class Guard:
                     heard = self._listen()
                 else:
                     self._converse(fd, events)
-            status = self._reap()
-            if status is not None:
-                self._listen()
-                self._channel.close()
-                return status
+        self._listen()
+        self._channel.close()
+        return status
 
     def _poll(self, wake: int, heard: bool) -> list[tuple[int, int]]:
         poll = select.poll()

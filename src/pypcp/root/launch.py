@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import pwd
@@ -108,10 +109,12 @@ class Stage(NamedTuple):
 def execute(program: Program, stage: Stage, status_fd: int, seen: dict[str, str]) -> NoReturn:
     """In the forked child: become the program, with the environment ``seen``.
 
-    A failure's errno goes through ``status_fd``, which exec closes.
+    A failure's errno goes through ``status_fd``, which exec closes; for one that has none EPERM does, and it is raised.
     """
+    failure = errno.EPERM
     try:
         _arrange_descriptors(program, stage, status_fd)
+        status_fd = _STATUS_FD
         _forget_signals()
         os.setsid()
         os.umask(0o022)
@@ -123,9 +126,10 @@ def execute(program: Program, stage: Stage, status_fd: int, seen: dict[str, str]
         where = program.path if program.descriptor < 0 else _PROGRAM_FD
         os.execve(where, list(program.argv), seen)
     except OSError as error:
-        os.write(_STATUS_FD, bytes([min(error.errno or 1, 255)]))
+        failure = error.errno or failure
     finally:
-        os._exit(127)
+        os.write(status_fd, bytes([min(failure, 255)]))
+    os._exit(127)
 
 
 def _arrange_descriptors(program: Program, stage: Stage, status_fd: int) -> None:

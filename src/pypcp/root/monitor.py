@@ -7,7 +7,6 @@ the record. A peer that may only look up never gets past :meth:`Monitor._admit`:
 from __future__ import annotations
 
 import contextlib
-import errno
 import mmap
 import os
 import socket
@@ -27,11 +26,11 @@ from pypcp.wire.root import (
     OURSELVES,
     AgentIpc,
     Feature,
-    FrameReader,
     Info,
     Kind,
     LookupReply,
     LookupRequest,
+    MessageReader,
     StartReply,
     StartRequest,
     StopReply,
@@ -45,6 +44,7 @@ MESSAGE_LIMIT_S: Final = 5.0
 WRITE_LIMIT_S: Final = 10.0
 ORPHAN_GRACE_S: Final = 5.0
 """What agents get to notice for themselves that their daemon died."""
+SHED_PAUSE_S: Final = 0.1
 MAX_WAITING: Final = 64
 """Requests of one connection that are held while an earlier one is being answered."""
 _READ_BYTES = 8192
@@ -90,11 +90,14 @@ class Monitor:
         self.domain = 1
         self.max_clients = 4096
         self._listener = listener
-        self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        self._spare = _spare_descriptor()
         self._controls: set[ControlConnection] = set()
         self._minded: set[int] = set()
         listener.setblocking(False)
-        loop.watch(listener.fileno(), READ, lambda _: self._accept())
+        self._listen()
+
+    def _listen(self) -> None:
+        self.loop.watch(self._listener.fileno(), READ, lambda _: self._accept())
 
     def _accept(self) -> None:
         for _ in range(_ACCEPTS_A_ROUND):
@@ -103,19 +106,21 @@ class Monitor:
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE):
-                    self._shed()
-                    return
-                continue  # the peer went away while it waited
+                self._shed(error)
+                return
             self._admit(client)
 
-    def _shed(self) -> None:
-        """Out of descriptors: the spare one lets the next client be told by a closed connection, instead of a wait."""
-        os.close(self._spare)
+    def _shed(self, lack: OSError) -> None:
+        """Out of descriptors or memory: the spare descriptor lets the next client be told by a closed connection,
+        instead of a wait; the others are looked at a moment later."""
+        if self._spare is not None:
+            os.close(self._spare)
         with contextlib.suppress(OSError):
             self._listener.accept()[0].close()
-        self._spare = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-        self.audit.record("client-shed", reason="out of descriptors")
+        self._spare = _spare_descriptor()
+        self.audit.record("client-shed", reason=lack.strerror)
+        self.loop.forget(self._listener.fileno())
+        self.loop.call_later(SHED_PAUSE_S, self._listen)
 
     def _admit(self, client: socket.socket) -> None:
         try:
@@ -211,7 +216,7 @@ class ControlConnection:
         self.peer = peer
         self.ticket = ticket
         self._client = client
-        self._frames = FrameReader()
+        self._frames = MessageReader()
         self._waiting: deque[bytes] = deque()
         self._unsent: Answer | None = None
         self._busy = False
@@ -391,6 +396,13 @@ def _end(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
     connection.close()
+
+
+def _spare_descriptor() -> int | None:
+    try:
+        return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
 
 
 def _close_all(descriptors: tuple[int, ...]) -> None:

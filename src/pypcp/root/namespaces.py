@@ -7,6 +7,7 @@ is one byte with a pidfd beside it; the answer a status and at most 64 bytes.
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import os
 import socket
@@ -21,7 +22,6 @@ _UTS_NAME_SPACE = 0x04000000
 _STATUS = struct.Struct("=i")
 _FD = struct.Struct("=i")
 _ANCILLARY = socket.CMSG_LEN(_FD.size)
-_ESRCH = 3
 
 
 class NameSpaceReader:
@@ -49,7 +49,7 @@ class NameSpaceReader:
 
     def _host_name(self, pidfd: int) -> tuple[int, bytes]:
         if _enter(pidfd):
-            return -(ctypes.get_errno() or _ESRCH), b""
+            return -(ctypes.get_errno() or errno.ESRCH), b""
         name = os.fsencode(os.uname().nodename)
         if _enter(self._home):
             os._exit(70)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
+import re
 import select
 import socket
 import struct
@@ -62,8 +64,18 @@ def identity_of(pid: int, pidfd: int) -> int:
 
 def start_time(pid: int) -> int:
     """Field 22 of ``/proc/PID/stat``: clock ticks since boot. ``OSError`` when the process is gone."""
+    return int(_stat_fields(pid)[19])
+
+
+def parent_of(pid: int) -> int:
+    """Who would reap ``pid``. ``OSError`` when it is gone."""
+    return int(_stat_fields(pid)[1])
+
+
+def _stat_fields(pid: int) -> list[bytes]:
+    """The fields after the command, which may hold blanks and brackets."""
     with open(f"/proc/{pid}/stat", "rb") as file:
-        return int(file.read().rpartition(b")")[2].split()[19])
+        return file.read().rpartition(b")")[2].split()
 
 
 def parent_identity() -> int:
@@ -111,7 +123,7 @@ def _peer_pidfd(connection: socket.socket, pid: int) -> int:
     try:
         return connection.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD)
     except OSError as error:
-        if error.errno not in (92, 95):  # ENOPROTOOPT, EOPNOTSUPP: a kernel before 6.5
+        if error.errno not in (errno.ENOPROTOOPT, errno.EOPNOTSUPP):  # a kernel before 6.5
             raise
     return os.pidfd_open(pid)
 
@@ -130,11 +142,18 @@ def _judge(uid: int, pid: int, pidfd: int, household: Household) -> Peer:
 
 def _is_main_process(pid: int, unit: str) -> bool:
     """Started by systemd itself (a child of process 1), in the unit's own control group."""
-    with open(f"/proc/{pid}/cgroup") as file:
-        groups = {line.rstrip("\n").rpartition("/")[2] for line in file if line.startswith(("0::", "1:name="))}
-    with open(f"/proc/{pid}/stat", "rb") as stat_file:
-        parent = int(stat_file.read().rpartition(b")")[2].split()[1])
-    return unit in groups and parent == 1
+    with open(f"/proc/{pid}/cgroup", "rb") as file:
+        return in_system_unit(os.fsdecode(file.read()), unit) and parent_of(pid) == 1
+
+
+def in_system_unit(groups: str, unit: str) -> bool:
+    """Whether the text of a ``/proc/PID/cgroup`` puts its process into this unit of the system's own systemd.
+
+    Only its slices may stand above the unit. What is beneath a service, a scope or ``user.slice`` may be in the hands
+    of an account, which calls its groups whatever it likes.
+    """
+    own = re.compile(rf"(?:0:|\d+:name=systemd):/(?!user\.slice/)(?:[^/]+\.slice/)*{re.escape(unit)}")
+    return any(own.fullmatch(line) for line in groups.split("\n"))  # a name may hold any other mark of a line's end
 
 
 def _ended(pidfd: int) -> bool:

@@ -7,6 +7,7 @@ end the process.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import platform
 import struct
@@ -19,7 +20,6 @@ _SET_SECCOMP, _MODE_FILTER = 22, 2
 _LOAD, _AND, _EQUAL, _RETURN = 0x20, 0x54, 0x15, 0x06
 _ALLOW, _KILL, _FAIL = 0x7FFF0000, 0x80000000, 0x00050000
 _NUMBER_AT, _MACHINE_AT, _ARGUMENTS_AT = 0, 4, 16
-_EPERM, _ENOSYS = 1, 38
 _INSTRUCTION = struct.Struct("=HBBI")
 
 _MACHINES: Final = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
@@ -173,14 +173,14 @@ def build(permitted: Iterable[str], machine: str, *, deadly: bool) -> bytes:
     if machine not in _MACHINES:
         raise NotConfined(f"no system call numbers for {machine} here")
     architecture, column = _MACHINES[machine]
-    refusal = _KILL if deadly else _FAIL | _EPERM
+    refusal = _KILL if deadly else _FAIL | errno.EPERM
     code = [(_LOAD, 0, 0, _MACHINE_AT), (_EQUAL, 1, 0, architecture), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, _NUMBER_AT)]
     for name in permitted:
         number = _NUMBERS[name][column]
         if number != _ABSENT:
             code += _permit(number, _ONLY_WHEN.get(name), refusal)
     if not deadly:  # the C library falls back to clone() only when it is told that there is no clone3()
-        code += [(_EQUAL, 0, 1, _NUMBERS["clone3"][column]), (_RETURN, 0, 0, _FAIL | _ENOSYS)]
+        code += [(_EQUAL, 0, 1, _NUMBERS["clone3"][column]), (_RETURN, 0, 0, _FAIL | errno.ENOSYS)]
     code.append((_RETURN, 0, 0, refusal))
     return b"".join(_INSTRUCTION.pack(*instruction) for instruction in code)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -11,15 +12,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from pypcp.root.audit import AuditLog
+from pypcp.root.children import send_signal, spawn
 from pypcp.root.configured import AgentLine
-from pypcp.root.confine import NotConfined
 from pypcp.root.diary import Diary
 from pypcp.root.ground import UntrustedGround
 from pypcp.root.launch import Program, Stage, account_of, environment, execute, locate
 from pypcp.root.loop import READ, Loop
+from pypcp.root.peers import parent_of
 
 EXEC_LIMIT_S = 10.0
-_EAGAIN, _EINVAL, _ESRCH, _EACCES, _ENOENT = 11, 22, 3, 13, 2
 _KEPT_STATUSES = 1024
 
 
@@ -73,20 +74,20 @@ class Starter:
     def start(self, agent: AgentLine, owner: int, limit_per_minute: int, done: Callable[[Started], None]) -> None:
         """Start an agent and call ``done`` once it is known whether its program could be executed."""
         if self._too_often(agent.label, limit_per_minute):
-            return done(Started(-_EAGAIN, reason=f"more than {limit_per_minute} starts a minute"))
+            return done(Started(-errno.EAGAIN, reason=f"more than {limit_per_minute} starts a minute"))
         try:
             program = locate(agent, self._path_owner)
         except UntrustedGround as fault:
             missing = not os.path.exists(agent.argv[0])
-            return done(Started(-_ENOENT if missing else -_EACCES, reason=str(fault)))
+            return done(Started(-errno.ENOENT if missing else -errno.EACCES, reason=str(fault)))
         except OSError as error:
-            return done(Started(-(error.errno or _EACCES), reason=f"{error.filename}: {error.strerror}"))
+            return done(Started(-(error.errno or errno.EACCES), reason=f"{error.filename}: {error.strerror}"))
         try:
             self._spawn(agent, program, owner, done)
         except OSError as error:
-            done(Started(-(error.errno or _EAGAIN), reason=error.strerror or "fork failed"))
-        except (KeyError, NotConfined) as fault:
-            done(Started(-_EACCES, reason=f"account {agent.account!r}: {fault}"))
+            done(Started(-(error.errno or errno.EAGAIN), reason=error.strerror or "fork failed"))
+        except KeyError as fault:
+            done(Started(-errno.EACCES, reason=f"account {agent.account!r}: {fault}"))
         finally:
             if program.descriptor >= 0:
                 os.close(program.descriptor)
@@ -108,14 +109,12 @@ class Starter:
             stage, ours = self._stage(agent, account, opened)
             status, status_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
             opened += [status, status_end]
-            pid = os.fork()
-            if pid == 0:
-                execute(program, stage, status_end, {**environment(), **self.told})
+            pid, pidfd = spawn(lambda: execute(program, stage, status_end, {**environment(), **self.told}))
         except OSError:
             _close(opened)
             raise
         _close([fd for fd in opened if fd not in (status, *ours)])
-        child = Child(pid, os.pidfd_open(pid), agent.label, owner)
+        child = Child(pid, pidfd, agent.label, owner)
         self._keep(child)
         self._await_exec(child, status, Started(0, pid, *(ours or (-1, -1))), done)
 
@@ -153,7 +152,7 @@ class Starter:
             return done(Started(-failure[0], reason=os.strerror(failure[0])))
 
         def give_up() -> None:
-            signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+            send_signal(child.pidfd, signal.SIGKILL)
 
         timer = self._loop.call_later(EXEC_LIMIT_S, give_up)
         self._loop.watch(status, READ, settle)
@@ -206,15 +205,12 @@ class Starter:
     def terminate(self, owner: int, pid: int, *, force: bool) -> int:
         """Signal one live child of ``owner``'s; 0, or a negative errno and nothing was signalled."""
         if pid <= 1:
-            return -_EINVAL
+            return -errno.EINVAL
         child = self._running.get(pid)
         if child is None or child.owner != owner:
-            return -_ESRCH
-        try:
-            signal.pidfd_send_signal(child.pidfd, signal.SIGKILL if force else signal.SIGTERM)
-        except ProcessLookupError:
-            return -_ESRCH
-        return 0
+            return -errno.ESRCH
+        signalled = send_signal(child.pidfd, signal.SIGKILL if force else signal.SIGTERM)
+        return 0 if signalled else -errno.ESRCH
 
     def orphaned(self, owner: int, grace_s: float) -> None:
         """The daemon that asked for these children is dead: end them, politely first."""
@@ -224,17 +220,11 @@ class Starter:
     def _signal_all(self, owner: int, number: signal.Signals) -> None:
         for child in [child for child in self._running.values() if child.owner == owner]:
             self._audit.record("agent-orphaned", label=child.label, pid=child.pid, signal=number)
-            signal.pidfd_send_signal(child.pidfd, number)
+            send_signal(child.pidfd, number)
 
     def count(self, owner: int | None = None) -> int:
         """How many children run, all or one owner's."""
         return sum(owner is None or child.owner == owner for child in self._running.values())
-
-
-def parent_of(pid: int) -> int:
-    """Who would reap ``pid``. ``OSError`` when it is gone."""
-    with open(f"/proc/{pid}/stat", "rb") as file:
-        return int(file.read().rpartition(b")")[2].split()[1])
 
 
 def _close(descriptors: list[int]) -> None:

@@ -18,13 +18,15 @@ from typing import NamedTuple, NoReturn, Protocol
 
 from pypcp.errors import RemoteProtocolError
 from pypcp.root.audit import AuditLog
+from pypcp.root.children import send_signal, spawn
 from pypcp.root.loop import HANGUP, READ, WRITE, Loop
 from pypcp.wire.root import MAX_LINK_PACKET, Kind, LinkKind, LinkPacket, LookupReply, decode, decode_link, encode_link
 
 RELAY_LIMIT_S = 5.0
 STUCK_AFTER_S = 10.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S, _STABLE_AFTER_S = 0.05, 30.0, 10.0
-_NEW_GROUND, _CRASHED = 75, 70
+_AGAIN_AFTER_S = 0.1
+_NEW_GROUND = 75
 UNCONFINED = 78
 """Exit status of a process that may not go on without its confinement."""
 
@@ -116,7 +118,7 @@ class Workers:
         """End both; nothing is brought back any more."""
         self._stopping = True
         for worker in self._running.values():
-            signal.pidfd_send_signal(worker.pidfd, signal.SIGKILL)
+            send_signal(worker.pidfd, signal.SIGKILL)
 
     def pids(self) -> dict[str, int]:
         """The pid of each that runs, by its name."""
@@ -173,8 +175,11 @@ class Workers:
                 self._link.sendmsg([encode_link(packet)], rights if descriptor >= 0 else [])
             except BlockingIOError:
                 return self._wait_for_room()
-            except OSError:
+            except ConnectionError:
                 return None  # it has just died, which its pidfd tells next
+            except OSError:
+                self._loop.call_later(_AGAIN_AFTER_S, self._flush)  # no memory for it at this moment
+                return None
             self._outbox.popleft()
         self._stuck.cancel()
         if self._link is not None:
@@ -239,22 +244,13 @@ class Workers:
         self._asking = None
 
     def _fork(self, name: str, body: Callable[[], NoReturn]) -> None:
-        pid = os.fork()
-        if pid == 0:
-            try:
-                body()
-            except BaseException:
-                sys.excepthook(*sys.exc_info())
-                raise
-            finally:
-                os._exit(_CRASHED)
-        worker = _Worker(pid, os.pidfd_open(pid), time.monotonic())
+        worker = _Worker(*spawn(body), time.monotonic())
         self._running[name] = worker
         self._loop.watch(worker.pidfd, READ, lambda _: self._reap(name, worker))
 
     def _kill(self, name: str) -> None:
         if worker := self._running.get(name):
-            signal.pidfd_send_signal(worker.pidfd, signal.SIGKILL)
+            send_signal(worker.pidfd, signal.SIGKILL)
 
     def _reap(self, name: str, worker: _Worker) -> None:
         _, status = os.waitpid(worker.pid, 0)
@@ -278,13 +274,25 @@ class Workers:
     def _pause_s(self, name: str, worker: _Worker, code: int) -> float:
         """At once for one that served well, or asked for it; later and later for one that keeps dying."""
         stable = time.monotonic() - worker.born > _STABLE_AFTER_S
-        delay_s = _FIRST_DELAY_S if stable or code == _NEW_GROUND else min(2 * self._delay_s[name], _LONGEST_DELAY_S)
-        self._delay_s[name] = delay_s
-        return delay_s
+        if stable or code == _NEW_GROUND:
+            self._delay_s[name] = _FIRST_DELAY_S
+            return _FIRST_DELAY_S
+        return self._longer_pause_s(name)
+
+    def _longer_pause_s(self, name: str) -> float:
+        self._delay_s[name] = min(2 * self._delay_s[name], _LONGEST_DELAY_S)
+        return self._delay_s[name]
 
     def _restart(self, name: str) -> None:
         if self._stopping:
             return
+        try:
+            self._bring_back(name)
+        except OSError as error:
+            self._audit.record(f"{name}-not-started", fault=error.strerror)
+            self._loop.call_later(self._longer_pause_s(name), lambda: self._restart(name))
+
+    def _bring_back(self, name: str) -> None:
         if name == "resolver":
             self.start()
         elif "reader" not in self._running and self._link is not None:

@@ -213,7 +213,7 @@ def frame_size(data: bytes | bytearray | memoryview) -> int:
     return int(length)
 
 
-class FrameReader:
+class MessageReader:
     """Bytes in, whole messages out, however they were cut or glued; holds less than one message."""
 
     def __init__(self) -> None:

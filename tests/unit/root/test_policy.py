@@ -45,6 +45,11 @@ def test_the_access_section_ends_the_agents() -> None:
     assert parse("[ access ]\nx 1 pipe binary /bin/a\n", "f") == []
 
 
+def test_a_quote_that_is_not_closed_is_named_with_its_line() -> None:
+    with pytest.raises(BadConfiguration, match="f:2: a quote"):
+        parse('x 1 pipe binary /bin/a\ny 2 pipe binary /bin/b "c\n', "f")
+
+
 def test_a_configuration_of_endless_size_is_refused() -> None:
     with pytest.raises(BadConfiguration):
         parse("x" * (1 << 21), "f")

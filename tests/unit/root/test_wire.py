@@ -11,12 +11,12 @@ from pypcp.errors import RemoteProtocolError
 from pypcp.wire.root import (
     MAX_MESSAGE,
     AgentIpc,
-    FrameReader,
     Info,
     Kind,
     LookupReply,
     LookupRequest,
     Message,
+    MessageReader,
     StartReply,
     StartRequest,
     StopReply,
@@ -60,10 +60,10 @@ LIES |= {"namelen larger than received", "processid with empty name", "cgroupnam
 def test_what_stock_sent_is_understood_and_sent_again_byte_for_byte(case: str, direction: str, raw: bytes) -> None:
     if case in LIES and direction.startswith("client"):
         with pytest.raises(RemoteProtocolError):
-            frames = FrameReader().feed(raw)
+            frames = MessageReader().feed(raw)
             decode(frames[0] if frames else raw)
         return
-    [frame] = FrameReader().feed(raw)
+    [frame] = MessageReader().feed(raw)
     message = decode(frame)
     if case in ("version 1", "status +5") or len(frame) == 88:  # echoes that an own encoder never makes
         return
@@ -88,7 +88,7 @@ def test_every_message_survives_the_journey(message: Message) -> None:
 def test_messages_are_found_however_the_stream_was_cut(sent: list[Message], data: st.DataObject) -> None:
     stream = b"".join(map(encode, sent))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
-    reader, got = FrameReader(), []
+    reader, got = MessageReader(), []
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         got += reader.feed(stream[start:end])
     assert [decode(frame) for frame in got] == sent
@@ -98,7 +98,7 @@ def test_messages_are_found_however_the_stream_was_cut(sent: list[Message], data
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=300))
 def test_garbage_is_refused_or_waited_for_in_bounded_memory(raw: bytes) -> None:
-    reader = FrameReader()
+    reader = MessageReader()
     try:
         for frame in reader.feed(raw):
             decode(frame)
@@ -113,7 +113,7 @@ def test_a_message_with_one_byte_changed_never_breaks_the_decoder(message: Messa
     raw = bytearray(encode(message))
     raw[min(at, len(raw) - 1)] = value
     try:
-        for frame in FrameReader().feed(bytes(raw)):
+        for frame in MessageReader().feed(bytes(raw)):
             decode(frame)
     except RemoteProtocolError:
         pass
@@ -146,7 +146,7 @@ def request(kind: int, length: int, namelen: int, *, version: int = 2, status: i
 )
 def test_lengths_types_versions_and_states_that_cannot_be_are_refused(raw: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
-        for frame in FrameReader().feed(raw):
+        for frame in MessageReader().feed(raw):
             decode(frame)
 
 

@@ -24,7 +24,7 @@ class Containerd:
         self._tasks = f"{state_root}/{_TASKS}"
         self._runc = [f"{state_root}/runc", "/run/containerd/runc"]
         self._folders: set[str] = set()
-        self._known: dict[tuple[str, str], tuple[tuple[int, int, int], dict[str, Any]]] = {}
+        self._known: dict[str, tuple[tuple[int, int, int], dict[str, Any]]] = {}
 
     def roots(self) -> list[str]:
         """Tasks, and runtime state."""
@@ -43,9 +43,11 @@ class Containerd:
         self._folders = {self._tasks}
         with folder:
             spaces = [space for space in folder.names() if space != _DOCKERS_OWN]
-            return [task for space in spaces for task in self._space(folder, space)]
+            found = [task for space in spaces for task in self._space(space)]
+        self._known = {path: known for path, known in self._known.items() if path in self._folders}
+        return found
 
-    def _space(self, folder: Folder, space: str) -> Iterator[Container]:
+    def _space(self, space: str) -> Iterator[Container]:
         tasks = open_folder(f"{self._tasks}/{space}", follow=False)
         if tasks is None:
             return
@@ -74,9 +76,10 @@ class Containerd:
     def _specification(self, tasks: Folder, space: str, ident: str) -> dict[str, Any]:
         """The OCI specification; it never changes, and may be long, so it is read once."""
         stamp = tasks.stamp(f"{ident}/config.json")
-        known = self._known.get((space, ident))
+        path = f"{self._tasks}/{space}/{ident}"
+        known = self._known.get(path)
         if stamp is None or (known and known[0] == stamp):
             return known[1] if known else {}
         kept = {"annotations": mapping(tasks.read_json(f"{ident}/config.json")).get("annotations")}
-        self._known[space, ident] = stamp, kept
+        self._known[path] = stamp, kept
         return kept

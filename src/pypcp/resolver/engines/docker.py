@@ -8,6 +8,7 @@ from typing import Any
 
 from pypcp.resolver.container import Container
 from pypcp.resolver.engines import kubernetes, runtime_state
+from pypcp.resolver.engines.places import Note, place
 from pypcp.resolver.untrusted_files import Folder, mapping, number, open_folder, text
 
 DATA_ROOT, EXEC_ROOT = "/var/lib/docker", "/run/docker"
@@ -26,14 +27,15 @@ class Docker:
         self._folders: set[str] = set()
 
     @classmethod
-    def configured(cls, environment: Mapping[str, str]) -> Docker:
+    def configured(cls, environment: Mapping[str, str], note: Note) -> Docker:
         """As this machine has it."""
         settings: dict[str, Any] = {}
         if folder := open_folder(_CONFIGURATION):
             with folder:
                 settings = mapping(folder.read_json("daemon.json"))
-        data_root = environment.get("PCP_DOCKER_DIR") or text(settings.get("data-root")) or DATA_ROOT
-        return cls(data_root, text(settings.get("exec-root")) or EXEC_ROOT)
+        data_root = place(settings, "data-root", DATA_ROOT, note)
+        exec_root = place(settings, "exec-root", EXEC_ROOT, note)
+        return cls(place(environment, "PCP_DOCKER_DIR", data_root, note), exec_root)
 
     def roots(self) -> list[str]:
         """Containers and runtime state."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from pypcp.resolver.container import Container
 from pypcp.resolver.engines.host_processes import children, first_in_own_space, host_processes
+from pypcp.resolver.engines.places import Note, place
 from pypcp.resolver.processes import start_time
 from pypcp.resolver.untrusted_files import open_folder
 
@@ -29,9 +30,9 @@ class Lxc:
         self._folders: set[str] = set()
 
     @classmethod
-    def configured(cls, environment: Mapping[str, str], cgroup_root: str) -> list[Lxc]:
+    def configured(cls, environment: Mapping[str, str], cgroup_root: str, note: Note) -> list[Lxc]:
         """LXC's own directory, and those of LXD and Incus."""
-        own = cls("lxc", environment.get("PCP_LXC_DIR", LXC_ROOT), cgroup_root)
+        own = cls("lxc", place(environment, "PCP_LXC_DIR", LXC_ROOT, note), cgroup_root)
         return [own, *(cls(name, root, cgroup_root) for name, root in _OTHERS)]
 
     def roots(self) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pypcp.resolver.container import Container
 from pypcp.resolver.engines import kubernetes, runtime_state
+from pypcp.resolver.engines.places import Note, place
 from pypcp.resolver.untrusted_files import MAX_LIST_BYTES, Folder, entries, mapping, number, open_folder, text
 
 GRAPH_ROOT, RUN_ROOT = "/var/lib/containers/storage", "/run/containers/storage"
@@ -32,14 +33,15 @@ class Podman:
         self._folders: set[str] = set()
 
     @classmethod
-    def configured(cls, environment: Mapping[str, str]) -> list[Podman]:
+    def configured(cls, environment: Mapping[str, str], note: Note) -> list[Podman]:
         """Root's storage as this machine has it, then the storage of every user who may have containers."""
         settings = _storage_settings()
-        graph_root = text(settings.get("graphroot")) or GRAPH_ROOT
-        run_root = text(settings.get("runroot")) or RUN_ROOT
+        graph_root = place(settings, "graphroot", GRAPH_ROOT, note)
+        run_root = place(settings, "runroot", RUN_ROOT, note)
         root = cls(graph_root, run_root, [f"/run/{runtime}" for runtime in _RUNTIMES])
-        if folder := environment.get("PCP_PODMAN_DATADIR"):
-            root._places.insert(0, (folder, environment.get("PCP_PODMAN_RUNDIR", f"{run_root}/overlay-containers")))
+        if data := place(environment, "PCP_PODMAN_DATADIR", "", note):
+            run = place(environment, "PCP_PODMAN_RUNDIR", f"{run_root}/overlay-containers", note)
+            root._places.insert(0, (data, run))
         return [root, *(cls._of_user(user) for user in _users())]
 
     @classmethod

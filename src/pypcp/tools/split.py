@@ -26,7 +26,8 @@ from pypcp.tools import pmdaroot
 ACCOUNTS: Final = ("pcp", "nobody")
 """Who collects where root does not say: the first that this machine has."""
 HELPER_RUN: Final = Path("/run/pypcp")
-HELPER_LOG: Final = Path("/var/log/pypcp")
+HELPER_LOG: Final = Path("/var/log/pypcp-helper")
+"""Not the collector's own, which may be its account's."""
 _LOOK_LIMIT_S: Final = 30
 _LOOK: Final = """\
 import os, sys
@@ -166,6 +167,7 @@ def _become_helper(given: argparse.Namespace, account: pwd.struct_passwd, comman
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     HELPER_RUN.chmod(0o755)  # sockets there are closed themselves, each to all but its own account
     options = ["-f", "-s", str(socket), "-l", str(HELPER_LOG / "root.log"), "--daemon-account", account.pw_name]
+    options += ["--agents-folder", str(HELPER_LOG / "agents")]
     if given.trust_environment:
         print("pypcp up: --trust-environment: whoever can change this program can become root", file=sys.stderr)
         options.append("--trust-environment")

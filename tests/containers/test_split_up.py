@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +13,7 @@ from typing import Self
 
 import pytest
 
-from containers.served import children, gone, status, until
+from containers.served import children, gone, open_folder, status, until
 from peers import clean_environment, free_port, require
 
 pytestmark = pytest.mark.slow
@@ -93,9 +92,8 @@ class Up:
 @contextlib.contextmanager
 def installation(owner: str) -> Iterator[Installation]:
     require(os.geteuid() == 0, "root, to give it up")
-    with tempfile.TemporaryDirectory(prefix="pypcp-") as folder:  # pytest's own may be closed to other accounts
-        Path(folder).chmod(0o755)
-        yield Installation(Path(folder), owner)
+    with open_folder() as folder:
+        yield Installation(folder, owner)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from containers.served import Helper, children, gone, status, until
+from containers.served import Helper, children, gone, open_folder, status, until
 from pypcp.errors import ContainerNotFound, OsError, PermissionDenied
 from pypcp.pmda.rootclient import RootClient
 from pypcp.wire.root import (
@@ -398,13 +398,17 @@ class Cramped(Helper):
         return ["/bin/sh", "-c", 'ulimit -n 400; exec "$@"', "sh", *super().command()]
 
 
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    with open_folder() as folder:
+        yield folder
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another account")
-def test_no_account_takes_every_place(tmp_path: Path) -> None:
-    for folder in (tmp_path.parent.parent, tmp_path.parent):
-        folder.chmod(0o755)
-    helper = Cramped(tmp_path)
+def test_no_account_takes_every_place(open_to_all: Path) -> None:
+    helper = Cramped(open_to_all)
     helper.policy.write_text(f'agent-files = ["{helper.configuration}"]\nlookup-accounts = ["nobody", "daemon"]\n')
-    tmp_path.chmod(0o755)
+    open_to_all.chmod(0o755)
     code = (
         "import os, pwd, socket, sys\n"
         "os.setgroups([]); os.setuid(pwd.getpwnam(sys.argv[2]).pw_uid)\n"

@@ -11,7 +11,6 @@ import pwd
 import resource
 import signal
 import socket
-import stat
 import sys
 from argparse import Namespace
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from pypcp.root import confine, landlock, namespaces, seccomp
 from pypcp.root.audit import AuditLog, open_log
 from pypcp.root.configured import BadConfiguration
 from pypcp.root.daemon_keeper import LABEL, DaemonKeeper
+from pypcp.root.descriptors import is_pipe, keep_descriptors, take_wires
 from pypcp.root.diary import GONE, Diary
 from pypcp.root.ground import UntrustedGround, check
 from pypcp.root.guard import Guard
@@ -58,7 +58,7 @@ class Helper:
         if self.owner and not options.trust_environment:
             raise Refusal("must be run as root (--trust-environment tries it out as an ordinary user)")
         self.open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self.pipe = not (options.foreground or options.daemon or "LISTEN_FDS" in os.environ) and _is_pipe(0)
+        self.pipe = not (options.foreground or options.daemon or "LISTEN_FDS" in os.environ) and is_pipe(0)
         self.parent = os.pidfd_open(os.getppid()) if self.pipe else -1
         self.policy = self._policy()
         self.household = Household(
@@ -268,13 +268,13 @@ class Helper:
 
     def reader(self, channel: socket.socket) -> NoReturn:
         """The name-space reader."""
-        _keep_descriptors({2, channel.fileno()})
+        keep_descriptors({2, channel.fileno()})
         _ignore_signals()
         namespaces.run(channel, _NOBODY if self.owner == 0 else None, lambda fault: self.complain("reader", fault))
 
     def resolver(self, link: socket.socket, reader: socket.socket, voice: socket.socket | None) -> NoReturn:
         """The resolver: privileges go first, then its code is loaded, then the doors close behind it."""
-        _keep_descriptors({2, link.fileno(), reader.fileno(), *([voice.fileno()] if voice else [])})
+        keep_descriptors({2, link.fileno(), reader.fileno(), *([voice.fileno()] if voice else [])})
         _ignore_signals()
         if self.owner == 0:
             confine.drop_to(*_NOBODY, ["DAC_READ_SEARCH"])
@@ -342,33 +342,6 @@ def _hear_guard(
     loop.watch(diary.channel.fileno(), READ, hear)
 
 
-def _keep_descriptors(kept: set[int]) -> None:
-    """Close every other descriptor. What else we inherited of objects is never touched again in this process."""
-    previous = -1
-    for fd in [*sorted(kept), os.sysconf("SC_OPEN_MAX")]:
-        if previous + 1 < fd:  # an empty range is taken for an endless one
-            os.closerange(previous + 1, fd)
-        previous = fd
-    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-    for fd in (0, 1):
-        os.dup2(null, fd)
-
-
-def _take_wires() -> tuple[int, int]:
-    """Standard input and output for the guard alone, where nobody else writes to them by mistake."""
-    requests, replies = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in (0, 1))
-    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-    os.dup2(null, 0)
-    os.dup2(null, 1)
-    os.close(null)
-    return requests, replies
-
-
-def _is_pipe(fd: int) -> bool:
-    mode = os.fstat(fd).st_mode
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
-
-
 def _send_log_to(path: str | None) -> None:
     if path is None:
         return
@@ -392,4 +365,4 @@ def main(argv: list[str]) -> int:
     except OSError as error:
         print(f"pmdaroot: {error.filename or options.socket}: {error.strerror}", file=sys.stderr)
         return 1
-    return Guard(helper.starter, _take_wires() if helper.pipe else None).run()
+    return Guard(helper.starter, take_wires() if helper.pipe else None).run()

@@ -205,7 +205,8 @@ class OurDaemon(Daemon):
 
     def command(self) -> Sequence[str]:
         where = {
-            "up": ["--port", str(self.port), "--socket", str(self.socket)],
+            # Root splits it in two; what tests look at is one process, wherever they run.
+            "up": ["--port", str(self.port), "--socket", str(self.socket), "--account", "root"],
             "pmcd": ["-f", "-p", str(self.port), "-s", str(self.socket)],
         }[self.tool]
         main = [sys.executable, "-W", "error", "-m", "pypcp.tools.main"]

@@ -5,8 +5,9 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,6 +27,14 @@ def until(condition: Callable[[], object], what: str, limit_s: float = LIMIT_S) 
     while not condition():
         assert time.monotonic() < end, f"not within {limit_s} s: {what}"
         time.sleep(0.005)
+
+
+@contextlib.contextmanager
+def open_folder() -> Iterator[Path]:
+    """A directory that other accounts may enter; pytest's own lie in one that is closed to them."""
+    with tempfile.TemporaryDirectory(prefix="pypcp-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 class Helper:

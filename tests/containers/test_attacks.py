@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from containers.served import Helper, children, gone, status, until
+from containers.served import Helper, children, gone, open_folder, status, until
 from peers import require
 from pypcp.errors import ContainerNotFound, OsError, PermissionDenied
 from pypcp.wire.root import Kind, LookupReply, LookupRequest, StartRequest, StopRequest, encode
@@ -46,12 +46,10 @@ except OSError as error:
 
 
 @pytest.fixture
-def helper(tmp_path: Path) -> Iterator[Helper]:
+def helper() -> Iterator[Helper]:
     require(os.geteuid() == 0, "root, to attack as somebody else")
-    tmp_path.parent.chmod(0o755)
-    tmp_path.parent.parent.chmod(0o755)
-    with Helper(tmp_path, agents=AGENTS) as served:
-        tmp_path.chmod(0o755)
+    with open_folder() as folder, Helper(folder, agents=AGENTS) as served:
+        folder.chmod(0o755)
         yield served
 
 

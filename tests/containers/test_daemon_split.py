@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from containers.served import Helper, gone, status, until
+from containers.served import Helper, gone, open_folder, status, until
 from peers import require
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
@@ -53,18 +53,17 @@ class Split(Helper):
 
 
 @pytest.fixture
-def helper(tmp_path: Path) -> Iterator[Split]:
+def helper() -> Iterator[Split]:
     require(os.geteuid() == 0, "root, to give it up")
     code = f"import sys; sys.path.insert(0, {PACKAGES!r}); import pypcp.pmda.rootclient"
     tried = subprocess.run([PYTHON, "-I", "-c", code], user="daemon", capture_output=True)
     require(tried.returncode == 0, f"a {PYTHON} of 3.11 or later, and sources that every account may read")
-    for folder in (tmp_path.parent.parent, tmp_path.parent):
+    with open_folder() as folder:
+        split = Split(folder, agents="cat 150 pipe binary /bin/cat\n")
         folder.chmod(0o755)
-    split = Split(tmp_path, agents="cat 150 pipe binary /bin/cat\n")
-    tmp_path.chmod(0o755)
-    with split:
-        until(split.facts, "the daemon's word")
-        yield split
+        with split:
+            until(split.facts, "the daemon's word")
+            yield split
 
 
 def test_the_daemon_runs_as_its_account_and_cannot_get_back(helper: Split) -> None:

@@ -239,13 +239,51 @@ def test_agents_and_their_look_ups_survive_the_death_of_each_worker(daemon: Stoc
     assert daemon.agents() == before
 
 
-def test_agents_survive_the_death_of_the_starter_and_metrics_come_back(daemon: StockDaemon) -> None:
+def looks_in(daemon: StockDaemon) -> bool:
+    return 'value "known-host"' in daemon.fetch("kernel.uname.nodename", container="known")
+
+
+def tells(daemon: StockDaemon) -> bool:
+    return '"known"] value "lxc"' in daemon.fetch("containers.engine")
+
+
+def test_no_answer_is_lost_or_sent_twice_however_often_the_workers_die(daemon: StockDaemon) -> None:
+    before = daemon.agents()
+    for _ in range(4):
+        for pid in [pid for pid in children(daemon.starter) if pid not in before.values()]:
+            assert tells(daemon)  # the answer is on its way to the daemon when the worker is killed
+            os.kill(pid, signal.SIGKILL)
+            until(lambda: tells(daemon) and looks_in(daemon), "metrics and look-ups")
+    assert daemon.agents() == before
+
+
+def test_agents_survive_the_death_of_the_starter_and_look_into_containers_as_before(daemon: StockDaemon) -> None:
     before, victim = daemon.agents(), daemon.starter
     os.kill(victim, signal.SIGKILL)
     until(lambda: gone(victim) and children(daemon.helper), "a new starter")
-    until(lambda: '"known"] value "lxc"' in daemon.fetch("containers.engine"), "metrics")
+    until(lambda: tells(daemon), "metrics")
+    until(lambda: looks_in(daemon), "look-ups of an agent that does not connect again")
+    assert 'value "known-host"' in daemon.fetch("pmcd.hostname", container="known")
     assert not any(gone(pid) for pid in before.values())
     assert "value" in daemon.fetch("kernel.all.load", "proc.nprocs")
+
+
+def test_a_killed_guard_costs_the_daemon_its_pipe_and_nobody_else_anything(lxc: Engine) -> None:
+    require(os.geteuid() == 0 and Path(STOCK_PMCD).exists(), "root, and stock's pmcd (Debian package pcp)")
+    with tempfile.TemporaryDirectory(prefix="pypcp-") as folder:
+        Path(folder).chmod(0o755)
+        with StockDaemon(Path(folder), lxc.environment) as started:
+            until(lambda: looks_in(started), "look-ups")
+            agents, starter = started.agents(), started.starter
+            os.kill(started.helper, signal.SIGKILL)
+            until(lambda: looks_in(started), "look-ups")
+            os.kill(started.pid, signal.SIGHUP)  # has the daemon start again what has ended
+            until(lambda: tells(started), "metrics", 40)
+            assert not any(gone(pid) for pid in agents.values())
+            successor = children(starter)[-1]
+            everybody = [started.pid, starter, *children(starter), *children(successor)]
+            os.kill(started.pid, signal.SIGTERM)
+            until(lambda: all(map(gone, everybody)), "the end of all with the daemon", 40)
 
 
 def test_the_daemons_end_is_the_end_of_helper_and_agents(lxc: Engine) -> None:

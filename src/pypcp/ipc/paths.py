@@ -9,6 +9,7 @@ what         root                                    others                     
 run_dir      stock's (``/run/pcp``)                  ``$XDG_RUNTIME_DIR/pypcp``, or         ``PCP_RUN_DIR``
                                                      ``/tmp/pypcp-UID`` without one
 state_dir    ``/var/lib/pypcp``                      ``$XDG_STATE_HOME/pypcp``              ``PCP_VAR_DIR`` + ``pypcp``
+                                                                                            ``STATE_DIRECTORY``
 log_dir      ``/var/log/pypcp``                      ``$XDG_STATE_HOME/pypcp/log``          ``PCP_LOG_DIR``
 config_dirs  ``/etc/pypcp``, then stock's            ``$XDG_CONFIG_HOME/pypcp``,            ``PCP_SYSCONF_DIR`` alone
              (``/etc/pcp``)                          ``/etc/pypcp``, then stock's
@@ -91,7 +92,7 @@ class Paths:
         stock_config = Path(stock["PCP_SYSCONF_DIR"])
         return cls(
             run_dir=run_dir,
-            state_dir=var_dir / "pypcp" if var_dir else own["state"],
+            state_dir=var_dir / "pypcp" if var_dir else _state_of_unit(environ) or own["state"],
             log_dir=_told(told, "PCP_LOG_DIR") or own["log"],
             config_dirs=(stock_config,)
             if "PCP_SYSCONF_DIR" in told
@@ -147,6 +148,12 @@ class Paths:
 
 def _told(told: Mapping[str, str], name: str) -> Path | None:
     return Path(told[name]) if told.get(name) else None
+
+
+def _state_of_unit(environ: Mapping[str, str]) -> Path | None:
+    """The directory that systemd made for this service, None without one. See: systemd.exec(5), StateDirectory."""
+    first = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return Path(first) if first.startswith("/") else None
 
 
 def _settings(environ: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -16,9 +16,10 @@ from pypcp.pmcd.config import AgentSpec, DsoAgent, PipeAgent, SocketAgent
 from pypcp.pmcd.conversation import Conversation
 from pypcp.pmcd.launch import connect, start_listening, start_piped
 from pypcp.pmcd.privileged import Helper
-from pypcp.pmcd.router import AbsentRoute, LocalRoute, Route
+from pypcp.pmcd.router import AbsentRoute, LocalRoute, Route, no_containers
 from pypcp.pmcd.version_1_agents import Version1Conversation
 from pypcp.pmda.finding import SHIPPED, find_agent
+from pypcp.wire.root import OURSELVES
 from pypcp.wire.versions import PDU_VERSION1, PDU_VERSION2
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,12 @@ HELPER_DOMAIN: Final = 1
 """The domain of pmdaroot."""
 
 _CONVERSATIONS: Final = {PDU_VERSION1: Version1Conversation, PDU_VERSION2: Conversation}
+CONVERSING: Final = (OURSELVES[0], (OURSELVES[1],))
+""":meth:`Helper.start_piped` of this starts nothing: it is the helper's own end of a pipe."""
+
+CONTAINERS: Final = PipeAgent(OURSELVES[0], HELPER_DOMAIN, (OURSELVES[1],))
+"""The agent of a helper that runs without being configured."""
+
 _FAMILIES: Final = {"inet": socket.AF_INET, "ipv6": socket.AF_INET6, "unix": socket.AF_UNIX}
 
 
@@ -44,8 +51,10 @@ class AgentMaker:
         state: Path | None,
         directory: Path | None,
         helper: Helper | None = None,
+        host_name_of: Callable[[str], str] = no_containers,
     ) -> None:
         self._helper = helper
+        self._host_name_of = host_name_of
         self._owner = owner
         self._own = own
         self._state = state
@@ -79,14 +88,14 @@ class AgentMaker:
         agent = find_agent(spec.label, state=self._state)
         if agent.domain != spec.domain:
             raise NoAgent(f"pypcp's own agent {spec.label} has the domain {agent.domain}, not {spec.domain}")
-        return LocalRoute(agent, self._owner.announce)
+        return LocalRoute(agent, self._owner.announce, self._host_name_of)
 
     def _starter(self, spec: PipeAgent | SocketAgent) -> Starter:
-        # The helper is itself the agent of a line; who starts it cannot be it.
-        helper = self._helper if spec.domain != HELPER_DOMAIN else None
+        if isinstance(spec, PipeAgent) and spec.domain == HELPER_DOMAIN:
+            return partial(_start_helper, spec, self._directory, self._helper)
         if isinstance(spec, PipeAgent):
-            return partial(_start_pipe, spec, self._directory, helper)
-        return partial(_start_socket, spec, self._directory, helper, self._owner.limits.agent_hello_s)
+            return partial(_start_pipe, spec, self._directory, self._helper)
+        return partial(_start_socket, spec, self._directory, self._helper, self._owner.limits.agent_hello_s)
 
 
 async def _start_pipe(
@@ -94,6 +103,17 @@ async def _start_pipe(
 ) -> RunningAgent:
     if helper is not None and (helped := await helper.start_piped(spec.label, spec.command, stream)):
         return helped
+    return await start_piped(spec.command, stream, directory, helper.environment() if helper else {})
+
+
+async def _start_helper(
+    spec: PipeAgent, directory: Path | None, helper: Helper | None, stream: AgentStream
+) -> RunningAgent:
+    """The helper is itself the agent of a line. Where it runs already it is spoken with; else it is started by us."""
+    if helper is not None and await helper.converses() and (helped := await helper.start_piped(*CONVERSING, stream)):
+        return helped
+    if spec == CONTAINERS:
+        raise NoAgent("the privileged helper does not answer")
     return await start_piped(spec.command, stream, directory)
 
 
@@ -104,7 +124,7 @@ async def _start_socket(
     if spec.command:
         if helper is not None:
             process = await helper.start_listening(spec.label, spec.command)
-        process = process or start_listening(spec.command, directory)
+        process = process or start_listening(spec.command, directory, helper.environment() if helper else {})
     try:
         await connect(_FAMILIES[spec.family], str(spec.address), stream, within_s)
     except BaseException:

@@ -306,7 +306,7 @@ class ClientConnection(asyncio.Protocol):
         statistics = daemon.statistics
         statistics.pdu_in[view.request_type & 63] += 1
         try:
-            reply = view.answer(self.client, daemon.moment())
+            reply = view.answer(self.client, daemon.moment(self.client))
         except PcpError as error:
             self._send(self._refuse(error))
             return
@@ -332,7 +332,7 @@ class ClientConnection(asyncio.Protocol):
             return self._fetch_later(view)
         if view.long:
             return self._fetch_in_its_turn(view)
-        return self._finish(view.answer(self.client, daemon.moment()))
+        return self._finish(view.answer(self.client, daemon.moment(self.client)))
 
     async def _fetch_in_its_turn(self, view: PlanView) -> bytes:
         """A long list that is answered soon is answered in one go, but one such in a round of the loop."""

@@ -19,10 +19,11 @@ from pypcp.pmcd.acceptor import Acceptor
 from pypcp.pmcd.access import AccessRules
 from pypcp.pmcd.agent_keeper import AgentKeeper
 from pypcp.pmcd.agent_rows import AgentRow, agent_rows
-from pypcp.pmcd.agents import HELPER_DOMAIN, AgentMaker
+from pypcp.pmcd.agents import CONTAINERS, HELPER_DOMAIN, AgentMaker
 from pypcp.pmcd.client_connection import ClientConnection
 from pypcp.pmcd.clients import ClientTable
 from pypcp.pmcd.config import AgentSpec, Configuration
+from pypcp.pmcd.container_names import ContainerNames
 from pypcp.pmcd.context_labels import ContextLabels
 from pypcp.pmcd.gate import Gate, rules_of
 from pypcp.pmcd.greeting import CONTAINER_NAME
@@ -101,6 +102,7 @@ class Daemon:
         self.clients = ClientTable()
         self.running = False
         self._helper = helper
+        self.containers = ContainerNames(helper)
         self._answering: int | None = None
         self.reloaded: Callable[[], None] = lambda: None
         self.told_to_reload = asyncio.Event()
@@ -122,8 +124,8 @@ class Daemon:
         )
         self._static = self.sources.read_names()
         here = (self_agent(self), *agents)
-        self._own = {each.name: LocalRoute(each, self.announce) for each in here}
-        self._maker = AgentMaker(self, self._own, state, directory, helper)
+        self._own = {each.name: LocalRoute(each, self.announce, self.containers.of) for each in here}
+        self._maker = AgentMaker(self, self._own, state, directory, helper, self.containers.of)
         self.configured: dict[AgentSpec, Route] = {}
         self._route()
 
@@ -149,7 +151,7 @@ class Daemon:
         Agents are started all together, but for the privileged helper, which may have to start the others; returns when
         each answers or has failed to.
         """
-        wanted = self._configuration.agents
+        wanted = (*self._configuration.agents, *await self._unconfigured())
         there = {spec: route for spec, route in self.configured.items() if not isinstance(route, AbsentRoute)}
         kept = {spec: there[spec] for spec in wanted if spec in there}
         dropped = [route for spec, route in there.items() if spec not in kept]
@@ -166,6 +168,12 @@ class Daemon:
         if self.running:
             new_ones = [route for route in started.values() if not isinstance(route, AbsentRoute)]
             self.announce(_changes(new_ones, dropped))
+
+    async def _unconfigured(self) -> tuple[AgentSpec, ...]:
+        """The agents that are here without a line: the helper, where something else than we started it."""
+        if self._helper is None or any(spec.domain == HELPER_DOMAIN for spec in self._configuration.agents):
+            return ()
+        return (CONTAINERS,) if CONTAINERS in self.configured or await self._helper.converses() else ()
 
     async def _start(self, specs: Sequence[AgentSpec]) -> dict[AgentSpec, Route]:
         started = dict(self._maker.routes(specs))
@@ -304,6 +312,8 @@ class Daemon:
         if name and not CONTAINER_NAME.fullmatch(name):
             raise BadStore(f"{name!r:.80} is no name of a container")
         client.container = name
+        if name:
+            self.containers.ask(name)
         self._tell_agents_of(client)
 
     def _tell_agents_of(self, client: Client) -> None:
@@ -355,9 +365,12 @@ class Daemon:
         rows = self.client_rows()
         block(trace_log, "clients", connected(time.time(), rows), clients=[asdict(row) for row in rows])
 
-    def moment(self) -> object:
-        """One object for all requests that wait together now; None for an only client: nobody shares with it."""
-        if len(self.clients) < 2:
+    def moment(self, client: Client) -> object:
+        """One object for all requests that wait together now; None for one with whom nobody shares.
+
+        That is an only client, and one that looks into a container.
+        """
+        if len(self.clients) < 2 or client.container:
             return None
         if self._moment is None:
             self._moment = object()
@@ -377,6 +390,10 @@ class Daemon:
     def hostname(self) -> str:
         """The name under which this host's metrics are known."""
         return self.host_name.name
+
+    def hostname_for(self, client: Client) -> str:
+        """The name of what a client looks at: this host, or a container. :meth:`ContainerNames.of` says what fails."""
+        return self.containers.of(client.container) if client.container else self.hostname
 
     def look_at_host_name(self) -> None:
         """It is time to see whether the host is called something else now; clients are told then."""
@@ -407,5 +424,6 @@ class Daemon:
                 acceptor.close()
             for connection in self.clients:
                 connection.drop("the daemon stops")
+            self.containers.close()
             await self.stop_agents()
             await asyncio.gather(*[route.stop() for route in self._own.values()])

@@ -120,6 +120,7 @@ class Greeting:
         if not CONTAINER_NAME.fullmatch(name.decode(errors="replace")):
             raise OsError(-errno.EINVAL, f"{name!r:.80} is no name of a container")
         self._client.container = name.decode()
+        await self._daemon.containers.learn(self._client.container)
 
     def _say(self, pdu: Pdu) -> None:
         self._session.sent(pdu)

@@ -1,4 +1,4 @@
-"""Starting agent processes and connecting to them.
+"""Starting agent processes and connecting to them. ``told`` is what they find in their environment besides ours.
 
 Each agent is the head of a process group of its own: what it starts ends with it.
 """
@@ -13,8 +13,9 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from pypcp.errors import OsError
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 _CONNECT_EVERY_S: Final = 0.05
 END_WITHIN_S: Final = 1.0
 _REAPED_WITHIN_S: Final = 2.0
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class AgentProcess:
@@ -35,13 +37,16 @@ class AgentProcess:
     group has been killed, however long ago the agent, which may have put itself into the background, has exited.
     """
 
-    def __init__(self, command: Sequence[str], *, stdin: int, stdout: int, directory: Path | None) -> None:
+    def __init__(
+        self, command: Sequence[str], *, stdin: int, stdout: int, directory: Path | None, told: Mapping[str, str]
+    ) -> None:
         try:
             self._process = subprocess.Popen(
                 list(command),
                 stdin=stdin,
                 stdout=stdout,
                 cwd=directory,
+                env={**os.environ, **told},
                 start_new_session=True,
                 close_fds=True,
             )
@@ -83,12 +88,16 @@ class AgentProcess:
         return 0
 
 
-async def start_piped(command: Sequence[str], stream: AgentStream, directory: Path | None) -> AgentProcess:
+async def start_piped(
+    command: Sequence[str], stream: AgentStream, directory: Path | None, told: Mapping[str, str] = _NOTHING
+) -> AgentProcess:
     """Start an agent that speaks on its standard input and output; both are one socket, which is a pipe to it."""
     ours, theirs = socket.socketpair()
     with theirs:
         try:
-            process = AgentProcess(command, stdin=theirs.fileno(), stdout=theirs.fileno(), directory=directory)
+            process = AgentProcess(
+                command, stdin=theirs.fileno(), stdout=theirs.fileno(), directory=directory, told=told
+            )
         except BaseException:
             ours.close()
             raise
@@ -102,9 +111,10 @@ async def start_piped(command: Sequence[str], stream: AgentStream, directory: Pa
     return process
 
 
-def start_listening(command: Sequence[str], directory: Path | None) -> AgentProcess:
+def start_listening(command: Sequence[str], directory: Path | None, told: Mapping[str, str] = _NOTHING) -> AgentProcess:
     """Start an agent that listens on a socket."""
-    return AgentProcess(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, directory=directory)
+    quiet = subprocess.DEVNULL
+    return AgentProcess(command, stdin=quiet, stdout=quiet, directory=directory, told=told)
 
 
 async def connect(family: int, address: str, stream: AgentStream, within_s: float) -> None:

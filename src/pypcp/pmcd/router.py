@@ -11,10 +11,18 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from pypcp.errors import AgentFenced, AgentNotReady, NoAgent, PcpError, TryAgain
+from pypcp.errors import (
+    AgentFenced,
+    AgentNotReady,
+    ContainerNotFound,
+    NoAgent,
+    NotSupported,
+    PcpError,
+    TryAgain,
+)
 from pypcp.model.ids import PM_ID_NULL, dynamic_root
 from pypcp.pmda.interface import AgentInterface, Client, FetchRequest, refusal_of
-from pypcp.pmda.segments import EmptySegment, Fetched
+from pypcp.pmda.segments import EmptySegment, Fetched, Segment
 from pypcp.pmns.tree import Tree
 
 log = logging.getLogger(__name__)
@@ -58,14 +66,30 @@ class Route(Protocol):
         ...
 
 
+def no_containers(container: str) -> str:
+    """Where nobody knows of containers there is none."""
+    raise ContainerNotFound(container)
+
+
 class LocalRoute:
     """The way to an agent in this process, which answers at once. ``announce`` takes its notices of change.
 
     And the way out for whatever its author's code raises: who asked is refused, nobody else is harmed.
+
+    An agent here sees this host. Where each container has values of its own (``of_containers``), a client that looks
+    into one gets an error for them, never the host's; ``host_name_of`` fails where there is no such container, and then
+    none of the agent's metrics has values. (Stock's agents do the same, but for having the container's values.)
     """
 
-    def __init__(self, agent: AgentInterface, announce: Callable[[int], None] = lambda changes: None) -> None:
+    def __init__(
+        self,
+        agent: AgentInterface,
+        announce: Callable[[int], None] = lambda changes: None,
+        host_name_of: Callable[[str], str] = no_containers,
+    ) -> None:
         self.agent = agent
+        self._host_name_of = host_name_of
+        self._of_containers: frozenset[int] = getattr(agent, "of_containers", frozenset())
         self._announce = announce
         self.domain = agent.domain
         self.name = agent.name
@@ -89,6 +113,8 @@ class LocalRoute:
             return failed(request, refusal.code)
         try:
             fetched = self.agent.fetch(request, client)
+            if client.container and self._of_containers:
+                fetched = self._inside(client.container, request, fetched)
         except Exception as error:  # noqa: BLE001 - the author's code
             return failed(request, self._refused(error).code)
         if fetched.changes:
@@ -97,6 +123,14 @@ class LocalRoute:
 
     def _refused(self, error: Exception) -> PcpError:
         return TryAgain(str(error)) if isinstance(error, AgentNotReady) else refusal_of(error, self.name)
+
+    def _inside(self, container: str, request: FetchRequest, fetched: Fetched) -> Fetched:
+        self._host_name_of(container)
+        segments: list[Segment] = [
+            EmptySegment(pmid, NotSupported.code) if pmid in self._of_containers else segment
+            for pmid, segment in zip(request.pmids, fetched.segments, strict=True)
+        ]
+        return Fetched(segments, changes=fetched.changes, shared=False)
 
     def attributes_changed(self, client: Client) -> None:
         if self._end is None:

@@ -22,13 +22,15 @@ _Stamp = tuple[int, int, int]
 class Sources:
     """``configuration`` (pmcd.conf, and pmcd.conf.access beside it) and ``name_space`` (a pmns(5) file); None: none.
 
-    ``unique_names``: a metric may have one name only.
+    ``names`` are known without such a file, beside those of the agents in this process; ``unique_names``: a metric may
+    have one name only.
     """
 
     configuration: Path | None = None
     name_space: Path | None = None
     include_dirs: tuple[Path, ...] = ()
     unique_names: bool = False
+    names: Tree = field(default_factory=Tree)
     _stamps: Mapping[Path, _Stamp | None] = field(default_factory=dict)
     _names: Tree = field(default_factory=Tree)
     _names_of: Mapping[Path, _Stamp | None] = field(default_factory=dict)
@@ -43,7 +45,7 @@ class Sources:
     def read_names(self) -> Tree:
         """The name space; the same one again as long as no file of it has changed. ``NoPmns``, ``PmnsError``."""
         if self.name_space is None:
-            return self._names
+            return self.names
         self._stamps = {**self._stamps, self.name_space: _stamp(self.name_space)}
         if self._names_of and self._names_of == _stamps_of(self._names_of):
             log.info('PMNS file "%s" is unchanged', self.name_space)

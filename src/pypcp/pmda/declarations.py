@@ -68,6 +68,8 @@ class Declarations(Hooks):
         self.domain = domain
         self.help = help_
         self.has_quit = False
+        self.of_containers: frozenset[int] = frozenset()
+        """Metrics that have other values inside a container, which this agent cannot tell."""
         self.registry = Registry(self.domain)
         self.lock = self.registry.lock
         self._names = Names(self.registry)

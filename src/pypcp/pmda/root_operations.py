@@ -103,7 +103,7 @@ def wait() -> Operation[tuple[int, int] | None]:
     answer = yield StopRequest(-1, force=False)
     reply = expected(answer, StopReply)
     if reply.pid < 0:
-        raise ChildProcessError("the helper runs no process of ours")
+        raise from_code(-errno.ECHILD, "the helper runs no process of ours")
     return (reply.pid, reply.code) if reply.pid else None
 
 

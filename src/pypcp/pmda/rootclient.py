@@ -45,6 +45,8 @@ class RootClient:
     def __init__(self, path: str | os.PathLike[str], timeout_s: float = TIMEOUT_S) -> None:
         self.path = os.fspath(path)
         self.timeout_s = timeout_s
+        self.features = 0
+        """What the helper said it can do (:class:`pypcp.wire.root.Feature`), when it was last connected to."""
         self._channel: socket.socket | None = None
         self._turn = threading.Lock()
 
@@ -57,7 +59,7 @@ class RootClient:
         channel.settimeout(self.timeout_s)
         try:
             channel.connect(self.path)
-            expected(self._receive(channel), Info)
+            self.features = expected(self._receive(channel), Info).features
         except OSError as error:
             channel.close()
             raise as_error(error, self.path) from None
@@ -107,7 +109,7 @@ class RootClient:
     def process_wait(self) -> tuple[int, int] | None:
         """(pid, wait status) of a process of ours that ended; None while all run.
 
-        ``ChildProcessError`` when there are none. See: pmdaRootProcessWait(3).
+        ``OsError`` (ECHILD) when there are none. See: pmdaRootProcessWait(3).
         """
         return self._run(wait)
 
@@ -153,6 +155,8 @@ class AsyncRootClient:
     def __init__(self, path: str | os.PathLike[str], timeout_s: float = TIMEOUT_S) -> None:
         self.path = os.fspath(path)
         self.timeout_s = timeout_s
+        self.features = 0
+        """What the helper said it can do (:class:`pypcp.wire.root.Feature`), when it was last connected to."""
         self._channel: socket.socket | None = None
         self._turn = asyncio.Lock()
 
@@ -164,7 +168,7 @@ class AsyncRootClient:
         channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             await self._limited(asyncio.get_running_loop().sock_connect(channel, self.path))
-            expected(await self._limited(self._receive(channel)), Info)
+            self.features = expected(await self._limited(self._receive(channel)), Info).features
         except OSError as error:
             channel.close()
             raise as_error(error, self.path) from None

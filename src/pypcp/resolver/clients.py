@@ -1,7 +1,8 @@
 """Serve the clients that the starter handed over.
 
 A request stays in the socket until its reply is on the way: should this process die in between, its successor finds the
-request still there and answers it. (The starter keeps the connection open meanwhile.)
+request still there and answers it. (The starter keeps the connection open meanwhile.) Should it die in the moment
+between reply and request, a second reply would be taken for the next one's: such a connection is ended instead.
 """
 
 from __future__ import annotations
@@ -45,13 +46,20 @@ class Client:
     """One connection: one request at a time, in order; unread ones wait in the kernel, so nobody can make us grow."""
 
     def __init__(
-        self, loop: Loop, connection: socket.socket, uid: int, look_ups: LookUps, note: Callable[..., None]
+        self,
+        loop: Loop,
+        connection: socket.socket,
+        uid: int,
+        look_ups: LookUps,
+        note: Callable[..., None],
+        doubt: Callable[[bool], None] = lambda doubt: None,
     ) -> None:
         self._loop = loop
         self._connection = connection
         self._uid = uid
         self._look_ups = look_ups
         self._note = note
+        self._doubt = doubt
         self._busy = self._serving = False
         self._unsent = b""
         self._in_hand = 0
@@ -102,9 +110,11 @@ class Client:
             self._serve()
 
     def _write(self) -> None:
+        self._doubt(True)
         try:
             sent = self._connection.send(self._unsent)
         except BlockingIOError:
+            self._doubt(False)
             self._loop.watch(self._connection.fileno(), _WRITE, self._resume)
             self._start_timer(WRITE_LIMIT_S, "does not read its replies")
         except OSError:
@@ -118,6 +128,7 @@ class Client:
             return self._drop("took half a reply")
         with contextlib.suppress(OSError):
             self._connection.recv(self._in_hand)
+        self._doubt(False)
         self._busy, self._unsent = False, b""
         return None
 
@@ -151,4 +162,5 @@ class Client:
         self._loop.forget(self._connection.fileno())
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
+        self._doubt(False)
         self._connection.close()

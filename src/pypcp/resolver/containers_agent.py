@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import mmap
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from pypcp.model.values import Semantics, ValueType
 from pypcp.pmda.agent import Agent
@@ -32,11 +33,18 @@ class Knowing(Protocol):
 
 
 def serve(
-    loop: Any, memory: mmap.mmap, wires: tuple[int, int], domain: int, resolver: Knowing, confined: str, cgroups: str
+    loop: Any,
+    memory: mmap.mmap,
+    voice: socket.socket,
+    domain: int,
+    resolver: Knowing,
+    confined: str,
+    cgroups: str,
+    leave: Callable[[], NoReturn],
 ) -> None:
-    """Answer the daemon on its pipe from now on, beside everything else that the loop does."""
+    """Answer the daemon from now on, beside everything else that the loop does."""
     agent = build(domain, resolver.containers, resolver.tasks, confined, cgroups)
-    Pipe(loop, Journal(memory), wires, Dispatcher(agent).answer).start()
+    Pipe(loop, Journal(memory), voice, Dispatcher(agent).answer, leave).start()
 
 
 class Shown(NamedTuple):

@@ -20,7 +20,7 @@ from pypcp.resolver.engines.places import Note, place
 from pypcp.resolver.engines.podman import Podman
 from pypcp.resolver.ground_watch import Ground
 from pypcp.resolver.renewals import Renewals
-from pypcp.resolver.resolver import Resolver
+from pypcp.resolver.resolver import NEW_GROUND, Resolver, leave
 from pypcp.resolver.sealing import open_in_time
 
 SWITCH_INTERVAL_S = 0.0005
@@ -52,8 +52,9 @@ def run(
     link: socket.socket,
     reader: socket.socket,
     *,
-    pipe: tuple[int, int] | None,
+    voice: socket.socket | None,
     memory: mmap.mmap,
+    doubts: mmap.mmap,
     domain: int,
     seal: Callable[[list[str | int]], str],
     note: Note,
@@ -61,11 +62,13 @@ def run(
     sockets: Sequence[tuple[str, str, int]] = (),
 ) -> None:
     """Serve until the starter goes away. ``seal`` closes the doors: only what it is given (paths, or descriptors of
-    directories) can be read then. ``sockets`` are those of engines that may be asked: engine, path, and whose group we
-    have for that. ``renewals`` is a byte that outlives us."""
+    directories) can be read then. ``voice`` is the guard's, where a daemon has something to ask. ``sockets`` are those
+    of engines that may be asked: engine, path, and whose group we have for that. ``memory``, ``doubts`` and the byte
+    ``renewals`` outlive us.
+    """
     cgroups = cgroup_root(os.environ, note)
     here = engines(os.environ, cgroups, note)
-    if pipe:
+    if voice:
         importlib.import_module(AGENT)  # nothing can be loaded any more once the doors are closed
     opened = open_in_time([engine.roots() for engine in here])
     confined = seal(["/proc", cgroups, *opened.descriptors])
@@ -80,12 +83,12 @@ def run(
     ]
     for name, path, group in sockets:
         grounded.append((EngineSocket(name, path, cgroups), SocketGround(path, group)))
-    resolver = Resolver(loop, link, reader, grounded, note, confined, Renewals(renewals))
+    resolver = Resolver(loop, link, reader, grounded, note, confined, Renewals(renewals), doubts)
 
     def serve() -> None:
-        if pipe:
+        if voice:
             agent = importlib.import_module(AGENT)
-            agent.serve(loop, memory, pipe, domain, resolver, confined, cgroups)
+            agent.serve(loop, memory, voice, domain, resolver, confined, cgroups, lambda: leave(NEW_GROUND))
 
     note("loaded", process="resolver", modules=frozenset(sys.modules))
     resolver.start(serve)

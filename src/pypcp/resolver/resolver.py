@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import socket
 import threading
@@ -46,8 +47,10 @@ class Resolver:
         note: Callable[..., None],
         confined: str,
         renewals: Renewals,
+        doubts: mmap.mmap,
     ) -> None:
         self._loop = loop
+        self._doubts = doubts
         self._link = link
         self._note = note
         self._renewals = renewals
@@ -118,9 +121,14 @@ class Resolver:
         elif packet.kind == LinkKind.HANDOVER:
             connection = socket.socket(fileno=descriptor)
             connection.setblocking(False)
-            Client(self._loop, connection, int.from_bytes(packet.payload, "little"), self.look_ups, self._note)
+            uid = int.from_bytes(packet.payload, "little")
+            Client(self._loop, connection, uid, self.look_ups, self._note, partial(self._doubt, packet.ticket))
         else:
             self._host_names.connect(socket.socket(fileno=descriptor))
+
+    def _doubt(self, ticket: int, doubt: bool) -> None:
+        """Remember that a reply may be on its way, for the starter, which then ends that connection if we die."""
+        self._doubts[ticket % len(self._doubts)] = doubt
 
     def _relay(self, packet: LinkPacket) -> None:
         """A question of a client that the starter keeps: root's daemon."""

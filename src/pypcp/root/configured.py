@@ -25,6 +25,7 @@ class AgentLine(NamedTuple):
     argv: tuple[str, ...]
     source: str
     account: str = "root"
+    domain: int = -1
 
     @property
     def command(self) -> str:
@@ -83,4 +84,5 @@ def _agent(words: list[str], source: str) -> AgentLine | None:
     about = _ABOUT_A_PIPE if pipe else _ABOUT_A_SOCKET
     while argv and argv[0].lower() in about:
         argv = argv[1:]
-    return AgentLine(words[0], pipe, tuple(argv), source) if argv else None
+    domain = int(words[1]) if words[1].isdecimal() else -1
+    return AgentLine(words[0], pipe, tuple(argv), source, domain=domain) if argv else None

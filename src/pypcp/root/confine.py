@@ -129,6 +129,18 @@ def _verify(uid: int, gid: int, groups: list[int], kept: set[int]) -> None:
         raise NotConfined("root could be had back")
 
 
+def verify_unprivileged() -> None:
+    """:class:`NotConfined` unless this process is no root's, has no capability, and cannot get either."""
+    status = status_of_self()
+    for field, value in {"CapEff": "0" * 16, "CapPrm": "0" * 16, "CapInh": "0" * 16, "CapAmb": "0" * 16}.items():
+        if status.get(field, "").strip() != value:
+            raise NotConfined(f"{field} is {status.get(field)!r}, not none")
+    if status.get("NoNewPrivs", "").strip() != "1":
+        raise NotConfined("a program that is executed could gain privileges (no_new_privs is not set)")
+    if "0" in status.get("Uid", "0").split() or _can_return():
+        raise NotConfined("root could be had back")
+
+
 def _can_return() -> bool:
     """Whether an attempt to become root again succeeds."""
     for attempt in (os.setuid, os.seteuid, os.setgid):

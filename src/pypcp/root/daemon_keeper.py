@@ -12,10 +12,10 @@ from typing import NoReturn
 from pypcp.root.audit import AuditLog
 from pypcp.root.children import send_signal, spawn
 from pypcp.root.confine import no_new_privileges
+from pypcp.root.diary import Diary
 from pypcp.root.launch import Program, Stage, account_of, environment, execute
 from pypcp.root.loop import READ, Loop
 from pypcp.root.peers import identity_of
-from pypcp.root.starter import Diary
 
 LABEL = "(daemon)"
 """What the guard knows it by; no agent can be called that."""
@@ -26,23 +26,36 @@ class DaemonKeeper:
     """Keeps one daemon running. ``known`` is told its identity: it is the one peer that may start agents."""
 
     def __init__(
-        self, loop: Loop, audit: AuditLog, diary: Diary, argv: Sequence[str], account: str, known: Callable[[int], None]
+        self,
+        loop: Loop,
+        audit: AuditLog,
+        diary: Diary,
+        argv: Sequence[str],
+        account: str,
+        known: Callable[[int], None],
+        stderr: int = 2,
     ) -> None:
         self._loop = loop
         self._audit = audit
         self._diary = diary
         self._argv = tuple(argv)
         self._account = account
+        self._stderr = stderr
         self._known = known
         self._pid = self._pidfd = 0
         self._ready = -1
         self._born = 0.0
         self._delay_s = _FIRST_DELAY_S
+        self._stopping = False
+        self.told: dict[str, str] = {}
+        """What it finds in its environment besides."""
         self.ended: Callable[[int], None] = lambda code: None
         """Called when the daemon ended because it wanted to, with its exit status."""
 
     def start(self) -> None:
         """Start it, as its account; where that cannot be, again later."""
+        if self._stopping:
+            return None
         self._born = time.monotonic()
         try:
             pid, pidfd = self._spawn()
@@ -54,13 +67,13 @@ class DaemonKeeper:
         return self._loop.watch(pidfd, READ, lambda _: self._reap())
 
     def _spawn(self) -> tuple[int, int]:
-        account, seen = account_of(self._account), {**environment(), **_home(self._account)}
+        account, seen = account_of(self._account), {**environment(), **self.told, **_home(self._account)}
         ready, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
         def body() -> NoReturn:
             null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
             no_new_privileges()
-            execute(Program(self._argv, self._argv[0], -1), Stage(null, 1, 2, "/", account), told, seen)
+            execute(Program(self._argv, self._argv[0], -1), Stage(null, 1, self._stderr, "/", account), told, seen)
 
         try:
             child = spawn(body)
@@ -97,8 +110,8 @@ class DaemonKeeper:
         self._pid = self._pidfd = 0
         code = os.waitstatus_to_exitcode(status)
         self._audit.record("daemon-ended", pid=pid, status=code, fault=self._fault())
-        if 0 <= code < 70:
-            self.ended(code)
+        if self._stopping or 0 <= code < 70:
+            self.ended(max(code, 0))
             return True
         self._start_later()
         return True
@@ -118,8 +131,11 @@ class DaemonKeeper:
         return os.strerror(failure[0]) if failure else ""
 
     def stop(self) -> None:
-        """Ask it to end."""
-        if self._pidfd:
+        """Ask it to end; it is not started again, and :attr:`ended` is called, at once where it does not run."""
+        self._stopping = True
+        if not self._pidfd:
+            self.ended(0)
+        else:
             send_signal(self._pidfd, signal.SIGTERM)
 
 

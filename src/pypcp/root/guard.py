@@ -1,97 +1,64 @@
-"""The guard: waits beside the starter, and brings it back should it be killed, with its children still known.
+"""The guard: waits beside the starter, and brings it back should it be killed, with its children and clients.
 
 Orphans of the starter become the guard's children (it is their subreaper), so that agents live on; it reaps them and
-tells the new starter, which inherits the list of them by fork. It reads nothing that comes from outside the helper.
+tells the new starter. It keeps a descriptor of each client, which the new starter inherits, and it leads the
+conversation with the daemon, so that no reply is lost or sent twice whoever else dies. Should the guard itself be
+killed, the starter takes its place. It looks at nothing that comes from outside the helper, but for lengths.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import select
 import signal
 import socket
-import struct
 import sys
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple
 
 from pypcp.root.children import CRASHED
 from pypcp.root.confine import adopt_orphans, not_dumpable
+from pypcp.root.conversation import Conversation, Ended
+from pypcp.root.diary import BORN, CAME, DIED, GONE, LEFT, OVER, VOICE, WIRES, Diary, Kept, Note, channel, hear, tell
+from pypcp.root.peers import parent_of
 
-_BORN, _DIED, _GONE = 1, 2, 3
-_NOTE: Final = struct.Struct("=iiiQQ64s")
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.1, 30.0
 
 
-class Note(NamedTuple):
-    """One fact about a child, between starter and guard."""
-
-    kind: int
-    pid: int
-    status: int = 0
-    owner: int = 0
-    label: str = ""
-
-    def packed(self) -> bytes:
-        """The note as a packet."""
-        return _NOTE.pack(
-            self.kind, self.pid, self.status, self.owner >> 64, self.owner % 2**64, self.label.encode()[:64]
-        )
-
-    @classmethod
-    def unpacked(cls, raw: bytes) -> Note:
-        """The note of a packet."""
-        kind, pid, status, high, low, label = _NOTE.unpack(raw)
-        return cls(kind, pid, status, high << 64 | low, label.rstrip(b"\0").decode("utf-8", "replace"))
-
-
-class Diary:
-    """The starter's side: writes down its children for the guard, and hears of those that the guard reaped."""
-
-    def __init__(self, channel: socket.socket, children: dict[int, Note]) -> None:
-        self.channel = channel
-        self.children = children
-        """The children that a predecessor left."""
-
-    def born(self, pid: int, owner: int, label: str) -> None:
-        """A child runs."""
-        self._tell(Note(_BORN, pid, 0, owner, label))
-
-    def died(self, pid: int) -> None:
-        """A child was reaped."""
-        self._tell(Note(_DIED, pid))
-
-    def _tell(self, note: Note) -> None:
-        with contextlib.suppress(OSError):  # the guard is dead, or does not read: we go on without it
-            self.channel.send(note.packed())
-
-    def gone(self) -> tuple[int, int] | None:
-        """(pid, wait status) of a child that the guard reaped; None when the guard itself is gone. To be called when
-        ``channel`` is readable."""
-        try:
-            raw = self.channel.recv(_NOTE.size)
-        except OSError:
-            return None
-        note = Note.unpacked(raw) if raw else None
-        return (note.pid, note.status) if note else None
-
-
 class Guard:
-    """``starter`` is the body of the guarded process; it gets a :class:`Diary` and returns its exit status."""
+    """``starter`` is the body of the guarded process; it gets a :class:`Diary` and returns its exit status.
 
-    def __init__(self, starter: Callable[[Diary], int]) -> None:
+    ``wires`` are the daemon's requests and our replies, where a daemon started us.
+    """
+
+    def __init__(self, starter: Callable[[Diary], int], wires: tuple[int, int] | None = None) -> None:
         self._body = starter
         self._children: dict[int, Note] = {}
+        self._clients: dict[int, Kept] = {}
+        self._conversation = Conversation(*wires) if wires else None
+        self._unused: socket.socket | None = None
+        """Of a resolver that is ready to answer, should a daemon ask."""
         self._channel: socket.socket
         self._pid = 0
         self._ending = False
+
+    @classmethod
+    def succeeding(cls, starter: Callable[[Diary], int], diary: Diary) -> Guard:
+        """A guard in the place of one that was killed, by the starter that was left alone."""
+        guard = cls(starter)
+        guard._children = {pid: note for pid, note in diary.children.items() if _is_ours(pid)}
+        guard._clients = diary.clients
+        diary.channel.close()
+        return guard
 
     def run(self) -> int:
         """Until the starter ends of its own will, or we are asked to end; its exit status."""
         adopt_orphans()
         not_dumpable()
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         wake, waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
@@ -125,53 +92,108 @@ class Guard:
             os.kill(self._pid, number)  # not reaped yet, so the number is still its own
 
     def _fork(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        ours, theirs = channel()
         pid = os.fork()
         if pid == 0:
             ours.close()
-            signal.set_wakeup_fd(-1)
-            code = CRASHED
-            try:
-                code = self._body(Diary(theirs, dict(self._children)))
-            except BaseException:
-                sys.excepthook(*sys.exc_info())
-                raise
-            finally:
-                os._exit(code)
+            self._be_starter(theirs)
         theirs.close()
         self._channel, self._pid = ours, pid
 
+    def _be_starter(self, end: socket.socket) -> None:
+        """In the child: the rest of its life."""
+        signal.set_wakeup_fd(-1)
+        code = CRASHED
+        try:
+            diary = Diary(end, self._children, self._clients, conversing=self._conversation is not None)
+            for held in (self._conversation, self._unused):
+                if held is not None:
+                    held.close()
+            code = self._body(diary)
+            if diary.alone:
+                code = Guard.succeeding(self._body, diary).run()
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+            raise
+        finally:
+            os._exit(code)
+
     def _watch(self, wake: int) -> int:
-        """Keep the list of children until the starter ends; its wait status."""
-        poll = select.poll()
-        poll.register(wake, select.POLLIN)
-        poll.register(self._channel, select.POLLIN)
+        """Remember what the starter says and carry the daemon's requests, until the starter ends; its wait status."""
+        heard = True
         while (status := self._reap()) is None:  # whoever ended before this waits to be reaped, and wakes nobody
-            for fd, _ in poll.poll():
+            for fd, events in self._poll(wake, heard):
                 if fd == wake:
-                    os.read(wake, 4096)
-                elif not self._listen():
-                    poll.unregister(self._channel)
+                    with contextlib.suppress(BlockingIOError):
+                        os.read(wake, 4096)
+                elif fd == self._channel.fileno():
+                    heard = self._listen()
+                else:
+                    self._converse(fd, events)
         self._listen()
         self._channel.close()
         return status
+
+    def _poll(self, wake: int, heard: bool) -> list[tuple[int, int]]:
+        poll = select.poll()
+        poll.register(wake, select.POLLIN)
+        if heard:
+            poll.register(self._channel, select.POLLIN)
+        if self._conversation is not None:
+            for fd, events in self._conversation.interests().items():
+                poll.register(fd, events)
+        return poll.poll()
+
+    def _converse(self, fd: int, events: int) -> None:
+        if self._conversation is None or fd not in self._conversation.interests():
+            return  # an earlier event of this round ended that
+        try:
+            self._conversation.ready(fd, events)
+        except Ended:
+            self._conversation.close()
+            self._conversation = None
+            tell(self._channel, Note(OVER))
+
+    # The starter.
 
     def _listen(self) -> bool:
         """Take what the starter says; False at its end."""
         while True:
             try:
-                raw = self._channel.recv(_NOTE.size)
+                heard = hear(self._channel)
             except BlockingIOError:
                 return True
-            except OSError:
+            if heard is None:
                 return False
-            if not raw:
-                return False
-            note = Note.unpacked(raw)
-            if note.kind == _BORN:
-                self._children[note.pid] = note
-            else:
-                self._children.pop(note.pid, None)
+            self._take(*heard)
+
+    def _take(self, note: Note, descriptors: list[int]) -> None:
+        if note.kind == BORN:
+            self._children[note.number] = note
+        elif note.kind == DIED:
+            self._children.pop(note.number, None)
+        elif note.kind == CAME and descriptors:
+            connection = socket.socket(fileno=descriptors[0])
+            self._clients[note.number] = Kept(connection, note.status, int(note.label), note.owner)
+        elif note.kind == LEFT and note.number in self._clients:
+            self._clients.pop(note.number).connection.close()
+        elif note.kind == VOICE and descriptors:
+            self._connect(socket.socket(fileno=descriptors[0]))
+        elif note.kind == WIRES and len(descriptors) == 2:
+            if self._conversation is not None:
+                self._conversation.close()
+            self._conversation = Conversation(*descriptors)
+            if self._unused is not None:
+                self._conversation.connect(self._unused)
+                self._unused = None
+
+    def _connect(self, voice: socket.socket) -> None:
+        if self._conversation is not None:
+            self._conversation.connect(voice)
+            return
+        if self._unused is not None:
+            self._unused.close()
+        self._unused = voice
 
     def _reap(self) -> int | None:
         """Reap whoever ended: the starter's status, if it was the starter; others are told to it."""
@@ -185,6 +207,12 @@ class Guard:
                 return found
             if pid == self._pid:
                 found, self._pid = status, 0
-            elif self._children.pop(pid, None):
-                with contextlib.suppress(OSError):  # the starter died as well: its successor has no use for this child
-                    self._channel.send(Note(_GONE, pid, status).packed())
+            elif self._children.pop(pid, None):  # a dead starter's successor has no use for this child
+                tell(self._channel, Note(GONE, pid, status))
+
+
+def _is_ours(pid: int) -> bool:
+    try:
+        return parent_of(pid) == os.getpid()
+    except OSError:
+        return False

@@ -106,8 +106,8 @@ class Stage(NamedTuple):
     open_files: tuple[int, int] | None = None
 
 
-def execute(program: Program, stage: Stage, status_fd: int, seen: dict[str, str] | None = None) -> NoReturn:
-    """In the forked child: become the program, with the environment ``seen`` (an agent's, if not said).
+def execute(program: Program, stage: Stage, status_fd: int, seen: dict[str, str]) -> NoReturn:
+    """In the forked child: become the program, with the environment ``seen``.
 
     A failure's errno goes through ``status_fd``, which exec closes; for one that has none EPERM does, and it is raised.
     """
@@ -124,7 +124,7 @@ def execute(program: Program, stage: Stage, status_fd: int, seen: dict[str, str]
         if stage.account:
             confine.become(*stage.account)
         where = program.path if program.descriptor < 0 else _PROGRAM_FD
-        os.execve(where, list(program.argv), environment() if seen is None else seen)
+        os.execve(where, list(program.argv), seen)
     except OSError as error:
         failure = error.errno or failure
     finally:

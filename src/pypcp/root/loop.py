@@ -69,6 +69,10 @@ class Loop:
                     ready(events)
             self._call_due()
 
+    def close(self) -> None:
+        """Watch nothing any more, for good."""
+        self._epoll.close()
+
     def stop(self) -> None:
         """Return from :meth:`run` after the callbacks of this round."""
         self._running = False

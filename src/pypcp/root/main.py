@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import importlib
 import mmap
 import os
@@ -12,29 +14,36 @@ import socket
 import stat
 import sys
 from argparse import Namespace
+from collections.abc import Callable
 from typing import Final, NoReturn
 
 from pypcp.root import confine, landlock, namespaces, pcp_conf, seccomp
 from pypcp.root.audit import AuditLog, open_log
 from pypcp.root.configured import BadConfiguration
 from pypcp.root.daemon_keeper import LABEL, DaemonKeeper
+from pypcp.root.descriptors import is_pipe, keep_descriptors, take_wires
+from pypcp.root.diary import GONE, Diary
 from pypcp.root.ground import UntrustedGround, check
-from pypcp.root.guard import Diary, Guard
+from pypcp.root.guard import Guard
 from pypcp.root.listener import Occupied, listen, passed_by_systemd
-from pypcp.root.loop import HANGUP, READ, Loop
+from pypcp.root.loop import READ, Loop
 from pypcp.root.monitor import ORPHAN_GRACE_S, Monitor
-from pypcp.root.options import parser
+from pypcp.root.options import default_socket, parser, var_dir
 from pypcp.root.peers import Household, account_ids, parent_identity
 from pypcp.root.policy import Policy, load
-from pypcp.root.starter import Starter
+from pypcp.root.starter import Started, Starter
+from pypcp.root.var_view import build
 from pypcp.root.workers import UNCONFINED, Workers
 
 RESOLVER: Final = "pypcp.resolver.main"
 """Loaded in the resolver's process only, after its privileges are gone: the starter never sees this code."""
 
 _NOBODY: Final = (65534, 65534)
-_CONVERSATION_BYTES: Final = 8 << 20
-_LOOK_AGAIN_S: Final = 0.1
+_CONVERSATION_BYTES: Final = 2 << 20
+_DOUBTS: Final = 1 << 16
+_LOOK_AGAIN_S: Final = 0.5
+_DAEMON_LIMIT_S: Final = 10.0
+"""What a daemon that we keep gets to end before we do."""
 
 
 class Refusal(Exception):
@@ -49,19 +58,29 @@ class Helper:
         self.owner = os.geteuid()
         if self.owner and not options.trust_environment:
             raise Refusal("must be run as root (--trust-environment tries it out as an ordinary user)")
-        self.pipe = not options.foreground and "LISTEN_FDS" not in os.environ and _is_pipe(0)
+        self.open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.pipe = not (options.foreground or options.daemon or "LISTEN_FDS" in os.environ) and is_pipe(0)
+        self.parent = os.pidfd_open(os.getppid()) if self.pipe else -1
         self.policy = self._policy()
         self.household = Household(
             account_ids(self._served_accounts()), parent_identity(), unit=self.policy.control_unit, owner=self.owner
         )
-        self.conversation = mmap.mmap(-1, _CONVERSATION_BYTES)  # shared: it outlives each of the processes
+        self.conversation = mmap.mmap(-1, _CONVERSATION_BYTES)  # shared: these outlive each of the processes
+        self.doubts = mmap.mmap(-1, _DOUBTS)
         self.renewals = memoryview(mmap.mmap(-1, 1))
+        self.diary: Diary
+        self.status = 0
+        self.listening = False
+        """Whether the resolver waits for a conversation to begin."""
         self.folder = self._agents_folder()
+        self.stderr = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 3)  # the daemon's, if we keep one: its log is not ours
         _send_log_to(options.log or ("root.log" if self.pipe else None))
         self.audit = AuditLog(path=options.audit)
         if options.trust_environment:
             self.audit.record("environment-trusted", warning="whoever can change this program can act as its user")
         self.listener = passed_by_systemd() or listen(options.socket, self._group(), self.owner)
+        self.socket = os.path.abspath(self.listener.getsockname())
+        self.agents_see = self._agents_view()
 
     def _policy(self) -> Policy:
         if self.options.policy:
@@ -90,6 +109,17 @@ class Helper:
         os.makedirs(folder, 0o755, exist_ok=True)
         return check(folder, self.owner)
 
+    def _agents_view(self) -> dict[str, str]:
+        """What stock's agents are told, to find us where we are."""
+        stock = var_dir()
+        if self.socket == os.path.abspath(default_socket()) or not os.path.isdir(stock):
+            return {}
+        try:
+            return {"PCP_VAR_DIR": build(os.path.abspath(stock), self.socket)}
+        except OSError as error:
+            self.audit.note("no-view", fault=f"{error.filename}: {error.strerror}; agents look for stock's helper")
+            return {}
+
     def complain(self, process: str, fault: str) -> None:
         """A confinement that cannot be had: in the log, and the end where the sandbox is required. (The audit file is
         the starter's alone, so this does not go there.)"""
@@ -102,31 +132,37 @@ class Helper:
     def starter(self, diary: Diary) -> int:
         """The privileged process, until it is asked to end. Its exit status."""
         loop = Loop()
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        self.diary = diary
         starter = Starter(loop, self.audit, diary, self.folder, path_owner=self.owner)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        starter.open_files = self.open_files
+        starter.told = self.agents_see
         confine.not_dumpable()
-        workers = Workers(loop, self.audit, self, loop.stop)
-        monitor = Monitor(loop, self.listener, self.household, self.policy, starter, workers, self.audit)
-        monitor.max_clients = min(monitor.max_clients, hard // 4)
+        workers = Workers(loop, self.audit, self, loop.stop, diary.left)
+        monitor = Monitor(
+            loop, self.listener, self.household, self.policy, starter, workers, self.audit, diary, self.doubts
+        )
+        monitor.max_clients = min(monitor.max_clients, self.open_files[1] // 4)
+        monitor.domain = self.options.domain
+        monitor.converse = lambda: self._converse(workers)
         keeper = self._keeper(loop, diary, monitor)
         for note in diary.children.values():
             if note.label != LABEL:
-                starter.adopt(note.pid, note.owner, note.label)
-        _hear_of_the_adopted(loop, diary, starter, keeper)
-        self._obey_signals(loop, monitor, workers)
-        if self.pipe:
-            self._end_with_pipe(loop, monitor, starter)
+                starter.adopt(note.number, note.owner, note.label)
+        left = self._end_with_daemon(loop, monitor, starter) if self.pipe else lambda: None
+        _hear_guard(loop, diary, starter, keeper, left)
+        self._obey_signals(loop, monitor, workers, keeper)
+        monitor.adopt()
         workers.start()
+        if self.pipe and not diary.conversing:
+            left()
         if keeper:
             _start_or_adopt(keeper, diary)
-        self.audit.note("serving", socket=self.options.socket, policy=self.policy.source)
+        self.audit.note("serving", socket=self.socket, policy=self.policy.source)
         self.audit.note("loaded", process="starter", modules=frozenset(sys.modules))
         loop.run()
         workers.stop()
-        if keeper:
-            keeper.stop()
-        return 1 if workers.refused else 0
+        loop.close()
+        return 1 if workers.refused else self.status
 
     def _keeper(self, loop: Loop, diary: Diary, monitor: Monitor) -> DaemonKeeper | None:
         """Whoever keeps the daemon that was given after ``--``, if one was."""
@@ -137,11 +173,17 @@ class Helper:
             monitor.household = monitor.household._replace(child=identity)
 
         account = self.options.daemon_account
-        keeper = DaemonKeeper(loop, self.audit, diary, self.options.daemon, account, known)
-        keeper.ended = lambda code: loop.stop()
+        keeper = DaemonKeeper(loop, self.audit, diary, self.options.daemon, account, known, self.stderr)
+        keeper.told = {"PMDA_ROOT_SOCKET": self.socket}
+
+        def ended(code: int) -> None:
+            self.status = code
+            loop.stop()
+
+        keeper.ended = ended
         return keeper
 
-    def _obey_signals(self, loop: Loop, monitor: Monitor, workers: Workers) -> None:
+    def _obey_signals(self, loop: Loop, monitor: Monitor, workers: Workers, keeper: DaemonKeeper | None) -> None:
         wake, waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
@@ -152,7 +194,12 @@ class Helper:
                 if number == signal.SIGHUP:
                     self._reload(monitor)
                     workers.renew()
-                elif number != signal.SIGCHLD:
+                elif number == signal.SIGCHLD:
+                    continue
+                elif keeper:  # it has agents of ours to end first
+                    loop.call_later(_DAEMON_LIMIT_S, loop.stop)
+                    keeper.stop()
+                else:
                     loop.stop()
 
         loop.watch(wake, READ, obey)
@@ -165,36 +212,72 @@ class Helper:
         else:
             accounts = account_ids(self._served_accounts())
             monitor.household = monitor.household._replace(accounts=accounts, unit=monitor.policy.control_unit)
+            self._agents_view()
             self.audit.record("policy-loaded", source=monitor.policy.source)
 
-    def _end_with_pipe(self, loop: Loop, monitor: Monitor, starter: Starter) -> None:
-        """The daemon closed our pipe: end, once it is alone, or its agents had their time."""
+    def _end_with_daemon(self, loop: Loop, monitor: Monitor, starter: Starter) -> Callable[[], None]:
+        """The daemon that started us is dead: its agents have their time, then they are ended, and so are we. One
+        that merely closed our pipe may want to speak with us again, for as long as it is connected or has agents.
 
-        def pipe_ended(_: int) -> None:
-            loop.forget(0)
+        What to call when it closed the pipe.
+        """
+
+        def died(_: int) -> None:
+            loop.forget(self.parent)
             starter.orphaned(self.household.parent, ORPHAN_GRACE_S)
             loop.call_later(3 * ORPHAN_GRACE_S, loop.stop)
-            leave_when_alone()
 
         def leave_when_alone() -> None:
-            if monitor.controls or starter.count():
-                loop.call_later(_LOOK_AGAIN_S, leave_when_alone)
-            else:
+            if not (self.diary.conversing or monitor.controls or starter.count()):
                 loop.stop()
+            elif not self.diary.conversing:
+                loop.call_later(_LOOK_AGAIN_S, leave_when_alone)
 
-        loop.watch(0, HANGUP, pipe_ended)
+        loop.watch(self.parent, READ, died)
+        return leave_when_alone
+
+    def _converse(self, workers: Workers) -> Started:
+        """Wires to the guard, which speaks with the daemon from now on. A resolver that was not started for that, or
+        has spoken with another, is replaced."""
+        try:
+            requests, infd = os.pipe2(os.O_CLOEXEC)
+            outfd, replies = os.pipe2(os.O_CLOEXEC)
+        except OSError as error:
+            return Started(-(error.errno or errno.EMFILE))
+        self.diary.converse(requests, replies)
+        os.close(requests)
+        os.close(replies)
+        if not self.listening:
+            workers.renew()
+        self.listening = False
+        return Started(0, os.getppid(), infd, outfd)
+
+    def in_doubt(self, ticket: int) -> bool:
+        """Whether a resolver died when this client's reply was sent, or was not."""
+        at = ticket % _DOUBTS
+        doubt, self.doubts[at] = self.doubts[at], 0
+        return bool(doubt)
+
+    def voice(self) -> socket.socket | None:
+        """A stream to the guard, for a resolver that answers a daemon, or will; None where none is to be expected."""
+        if not (self.diary.conversing or self.pipe or self.options.daemon):
+            return None
+        self.listening = not self.diary.conversing
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.diary.answered_by(theirs)
+        return ours
 
     def reader(self, channel: socket.socket) -> NoReturn:
         """The name-space reader."""
-        _keep_descriptors({2, channel.fileno()})
+        keep_descriptors({2, channel.fileno()})
+        _ignore_signals()
         namespaces.run(channel, _NOBODY if self.owner == 0 else None, lambda fault: self.complain("reader", fault))
 
-    def resolver(self, link: socket.socket, reader: socket.socket) -> NoReturn:
+    def resolver(self, link: socket.socket, reader: socket.socket, voice: socket.socket | None) -> NoReturn:
         """The resolver: privileges go first, then its code is loaded, then the doors close behind it."""
-        _keep_descriptors({2, link.fileno(), reader.fileno(), *((0, 1) if self.pipe else ())})
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        signal.set_wakeup_fd(-1)
+        keep_descriptors({2, link.fileno(), reader.fileno(), *([voice.fileno()] if voice else [])})
+        _ignore_signals()
         sockets = [(engine, path, self._group_of(path)) for engine, path in self.policy.engine_sockets]
         if self.owner == 0:
             confine.drop_to(*_NOBODY, ["DAC_READ_SEARCH"], {group for *_, group in sockets if group >= 0})
@@ -207,8 +290,9 @@ class Helper:
             Loop(),
             link,
             reader,
-            pipe=(0, 1) if self.pipe else None,
+            voice=voice,
             memory=self.conversation,
+            doubts=self.doubts,
             domain=self.options.domain,
             seal=self.seal_resolver,
             renewals=self.renewals,
@@ -243,43 +327,37 @@ class Helper:
         return ", ".join(in_force) or "nothing"
 
 
+def _ignore_signals() -> None:
+    """What a terminal or an operator has to say is said to the guard: a worker ends with its starter."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _start_or_adopt(keeper: DaemonKeeper, diary: Diary) -> None:
     """The daemon of a predecessor goes on; else there is a new one."""
-    running = [note.pid for note in diary.children.values() if note.label == LABEL]
+    running = [note.number for note in diary.children.values() if note.label == LABEL]
     if running:
         keeper.adopt(running[-1])
     else:
         keeper.start()
 
 
-def _hear_of_the_adopted(loop: Loop, diary: Diary, starter: Starter, keeper: DaemonKeeper | None) -> None:
-    """Children of a predecessor are reaped by the guard, which tells us."""
+def _hear_guard(
+    loop: Loop, diary: Diary, starter: Starter, keeper: DaemonKeeper | None, left: Callable[[], None]
+) -> None:
+    """Children of a predecessor are reaped by the guard, which tells us; ``left``: the daemon closed the pipe."""
 
     def hear(_: int) -> None:
-        ended = diary.gone()
-        if ended is None:
-            loop.forget(diary.channel.fileno())
-        elif not (keeper and keeper.gone(*ended)):
-            starter.ended(*ended)
+        note = diary.hear()
+        if note is None:
+            loop.stop()  # the guard was killed: we take its place
+        elif note.kind != GONE:
+            left()
+        elif not (keeper and keeper.gone(note.number, note.status)):
+            starter.ended(note.number, note.status)
 
     loop.watch(diary.channel.fileno(), READ, hear)
-
-
-def _keep_descriptors(kept: set[int]) -> None:
-    """Close every other descriptor. What else we inherited of objects is never touched again in this process."""
-    previous = -1
-    for fd in [*sorted(kept), os.sysconf("SC_OPEN_MAX")]:
-        if previous + 1 < fd:  # an empty range is taken for an endless one
-            os.closerange(previous + 1, fd)
-        previous = fd
-    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-    for fd in {0, 1} - kept:
-        os.dup2(null, fd)
-
-
-def _is_pipe(fd: int) -> bool:
-    mode = os.fstat(fd).st_mode
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 def _send_log_to(path: str | None) -> None:
@@ -305,4 +383,4 @@ def main(argv: list[str]) -> int:
     except OSError as error:
         print(f"pmdaroot: {error.filename or options.socket}: {error.strerror}", file=sys.stderr)
         return 1
-    return Guard(helper.starter).run()
+    return Guard(helper.starter, take_wires() if helper.pipe else None).run()

@@ -1,64 +1,46 @@
-"""The door: who connects, what each may ask, and the table of everything that can be asked at all.
+"""The door: who connects, and who serves each.
 
-Nothing is permitted that :data:`PERMITTED` does not name, and what breaks a rule ends that connection with one line in
-the record. A peer that may only look up never gets past :meth:`Monitor._admit`: the resolver has it then.
+A peer that may only look up never gets past :meth:`Monitor._serve`: the resolver has it then. What root's daemon
+may ask is in :mod:`pypcp.root.control`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import socket
-import sys
-from collections import deque
 from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
-from pypcp.errors import PermissionDenied, RemoteProtocolError, TryAgain
 from pypcp.root.audit import AuditLog
-from pypcp.root.loop import READ, WRITE, Loop
+from pypcp.root.control import ControlConnection, end
+from pypcp.root.diary import Diary, Kept
+from pypcp.root.loop import READ, Loop
 from pypcp.root.peers import Household, Peer, Refused, identify
 from pypcp.root.policy import Policy
 from pypcp.root.starter import Started, Starter
 from pypcp.wire.root import (
-    AgentIpc,
+    Feature,
     Info,
-    Kind,
     LookupReply,
-    LookupRequest,
-    MessageReader,
-    StartReply,
-    StartRequest,
-    StopReply,
-    StopRequest,
-    decode,
     encode,
 )
 
-MESSAGE_LIMIT_S: Final = 5.0
-"""From the first byte of a message to its last."""
-WRITE_LIMIT_S: Final = 10.0
 ORPHAN_GRACE_S: Final = 5.0
 """What agents get to notice for themselves that their daemon died."""
 SHED_PAUSE_S: Final = 0.1
-MAX_WAITING: Final = 64
-"""Requests of one connection that are held while an earlier one is being answered."""
-_READ_BYTES = 8192
 _ACCEPTS_A_ROUND = 64
 
 
 class LookUps(Protocol):
     """Where clients and requests go that are about containers."""
 
-    def hand_over(self, client: socket.socket, uid: int) -> None:
+    def hand_over(self, ticket: int, client: socket.socket, uid: int) -> None:
         """This client is yours."""
 
     def relay(self, frame: bytes, done: Callable[[LookupReply | None], None]) -> None:
         """Answer one request of a client that stays with us; None when there is no answer in time."""
-
-    @property
-    def clients(self) -> int:
-        """How many were handed over and are still there."""
 
 
 class Monitor:
@@ -73,6 +55,8 @@ class Monitor:
         starter: Starter,
         look_ups: LookUps,
         audit: AuditLog,
+        diary: Diary,
+        doubts: mmap.mmap,
     ) -> None:
         self.loop = loop
         self.household = household
@@ -80,6 +64,12 @@ class Monitor:
         self.starter = starter
         self.look_ups = look_ups
         self.audit = audit
+        self.diary = diary
+        self.doubts = doubts
+        """Shared with our successors: for each client, by its ticket, whether something of it is in our hands only."""
+        self.converse: Callable[[], Started] | None = None
+        """Speak with the daemon about ``containers.*``, whose domain is ``domain``; its ends of the wires."""
+        self.domain = 1
         self.max_clients = 4096
         self._listener = listener
         self._spare = _spare_descriptor()
@@ -117,23 +107,51 @@ class Monitor:
     def _admit(self, client: socket.socket) -> None:
         try:
             peer = identify(client, self.household)
-            if self.clients >= self.max_clients and not peer.controls:
-                raise Refused(f"{self.max_clients} clients are connected already")
+            self._find_place(peer)
         except Refused as refusal:
             self.audit.record("client-refused", reason=str(refusal))
             client.close()
             return
         client.setblocking(False)
         try:
-            client.send(encode(Info()))
+            client.send(encode(Info(features=Info().features | (Feature.CONVERSE if peer.controls else 0))))
         except OSError:
             client.close()
             return
+        kept = Kept(client, peer.uid, peer.pid, peer.identity if peer.controls else 0)
+        self._serve(self.diary.came(kept), kept)
+
+    def _find_place(self, peer: Peer) -> None:
+        """Nobody takes every place: an ordinary account has a quarter of them, all together leave one to root."""
         if peer.controls:
+            return
+        if len(self.diary.clients) >= self.max_clients:
+            raise Refused(f"{self.max_clients} clients are connected already")
+        if peer.uid == self.household.owner:
+            return
+        quarter, places = self.max_clients // 4, self.diary.places
+        if places[peer.uid] >= quarter:
+            raise Refused(f"uid {peer.uid} has {quarter} connections already")
+        if places.total() - places[self.household.owner] >= 3 * quarter:
+            raise Refused(f"{3 * quarter} clients other than root's are connected already")
+
+    def _serve(self, ticket: int, kept: Kept) -> None:
+        if kept.identity:
+            peer = Peer(kept.uid, kept.pid, kept.identity, controls=True)
             self._mind(peer)
-            self._controls.add(ControlConnection(self, client, peer))
+            self._controls.add(ControlConnection(self, kept.connection, peer, ticket))
         else:
-            self.look_ups.hand_over(client, peer.uid)
+            self.look_ups.hand_over(ticket, kept.connection, kept.uid)
+
+    def adopt(self) -> None:
+        """Serve the clients of a predecessor. Whoever had asked it something is not told another's answer: he may
+        connect again."""
+        for ticket, kept in list(self.diary.clients.items()):
+            if kept.identity and self.doubts[ticket % len(self.doubts)]:
+                self.diary.left(ticket)
+                end(kept.connection)
+            else:
+                self._serve(ticket, kept)
 
     def _mind(self, peer: Peer) -> None:
         """Know when the daemon dies: its agents do not outlive it for long."""
@@ -155,11 +173,6 @@ class Monitor:
         self.loop.watch(pidfd, READ, died)
 
     @property
-    def clients(self) -> int:
-        """Clients of all kinds."""
-        return len(self._controls) + self.look_ups.clients
-
-    @property
     def controls(self) -> int:
         """Connections of the daemon."""
         return len(self._controls)
@@ -167,164 +180,7 @@ class Monitor:
     def closed(self, connection: ControlConnection) -> None:
         """A connection of the daemon's has ended."""
         self._controls.discard(connection)
-
-
-class Answer(NamedTuple):
-    """The bytes of a reply, and the descriptors that travel with them (ours to close afterwards)."""
-
-    data: bytes
-    descriptors: tuple[int, ...] = ()
-
-
-class ControlConnection:
-    """One connection of root's daemon. One request at a time, in order; nobody else waits for a slow reply."""
-
-    def __init__(self, monitor: Monitor, client: socket.socket, peer: Peer) -> None:
-        self.monitor = monitor
-        self.peer = peer
-        self._client = client
-        self._frames = MessageReader()
-        self._waiting: deque[bytes] = deque()
-        self._unsent: Answer | None = None
-        self._busy = False
-        self._open = True
-        self._late = monitor.loop.call_later(0, lambda: None)
-        monitor.loop.watch(client.fileno(), READ, lambda _: self._read())
-
-    def _read(self) -> None:
-        try:
-            data = self._client.recv(_READ_BYTES)  # no room for descriptors: what is sent along, the kernel lets go
-        except BlockingIOError:
-            return None
-        except OSError:
-            data = b""
-        if not data:
-            return self.close()
-        try:
-            self._waiting += self._frames.feed(data)
-        except RemoteProtocolError as fault:
-            return self.drop(fault.detail)
-        if len(self._waiting) > MAX_WAITING:
-            return self.drop(f"more than {MAX_WAITING} requests at once")
-        self._expect_rest()
-        return self._serve()
-
-    def _expect_rest(self) -> None:
-        self._late.cancel()
-        if self._frames.held:
-            self._late = self.monitor.loop.call_later(MESSAGE_LIMIT_S, lambda: self.drop("half a message and no more"))
-
-    def _serve(self) -> None:
-        while self._open and self._waiting and not self._busy and self._unsent is None:
-            frame = self._waiting.popleft()
-            self._busy = True
-            try:
-                message = decode(frame)
-            except RemoteProtocolError as fault:
-                return self.drop(fault.detail)
-            kind = int.from_bytes(frame[:4], sys.byteorder)
-            if (answer := PERMITTED.get(kind)) is None:
-                return self.drop(f"message type {kind:#x} is no request")
-            answer(self, message, frame)
-        return None
-
-    def answer(self, reply: Answer) -> None:
-        """The reply to the request in hand. After the connection's end, only its descriptors are let go."""
-        self._busy = False
-        if not self._open:
-            return _close_all(reply.descriptors)
-        self._unsent = reply
-        self._write()
-        return self._serve()
-
-    def _write(self) -> None:
-        assert self._unsent is not None
-        data, descriptors = self._unsent
-        rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in descriptors)
-        try:
-            self._client.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if descriptors else [])
-        except BlockingIOError:
-            self.monitor.loop.watch(self._client.fileno(), WRITE, lambda _: self._resume())
-            self._late.cancel()
-            self._late = self.monitor.loop.call_later(WRITE_LIMIT_S, lambda: self.drop("does not read its replies"))
-        except OSError:
-            self.close()
-        else:
-            self._unsent = None
-            _close_all(descriptors)
-
-    def _resume(self) -> None:
-        self._late.cancel()
-        self.monitor.loop.watch(self._client.fileno(), READ, lambda _: self._read())
-        self._write()
-        self._serve()
-
-    def drop(self, reason: str) -> None:
-        """The peer broke a rule: say so in the record, and that was it."""
-        self.monitor.audit.record("client-dropped", uid=self.peer.uid, pid=self.peer.pid, reason=reason)
-        self.close()
-
-    def close(self) -> None:
-        """End the connection; an answer under way is let go when it comes."""
-        if not self._open:
-            return
-        self._open = False
-        self._late.cancel()
-        self.monitor.loop.forget(self._client.fileno())
-        self._client.close()
-        if self._unsent:
-            _close_all(self._unsent.descriptors)
-        self.monitor.closed(self)
-
-
-def _answer_lookup(connection: ControlConnection, request: LookupRequest, frame: bytes) -> None:
-    def done(reply: LookupReply | None) -> None:
-        if reply is None or reply.kind != request.kind + 1:
-            reply = LookupReply(request.kind + 1, TryAgain.code, request.pid)
-        connection.answer(Answer(encode(reply)))
-
-    connection.monitor.look_ups.relay(frame, done)
-
-
-def _answer_start(connection: ControlConnection, request: StartRequest, _frame: bytes) -> None:
-    monitor, peer = connection.monitor, connection.peer
-    label, command = request.label.decode("utf-8", "replace"), request.command.decode("utf-8", "replace")
-    facts = {"uid": peer.uid, "pid": peer.pid, "label": label, "command": command}
-    decision = monitor.policy.decide(label, command, request.ipc == AgentIpc.PIPE)
-    if decision.agent is None:
-        monitor.audit.record("start-refused", **facts, reason=decision.reason)
-        return connection.answer(Answer(encode(StartReply(PermissionDenied.code, -1, request.label))))
-
-    def done(started: Started) -> None:
-        if started.status:
-            monitor.audit.record("start-failed", **facts, status=started.status, reason=started.reason)
-        else:
-            monitor.audit.record("start", **facts, child=started.pid, reason=decision.reason)
-        descriptors = tuple(fd for fd in (started.infd, started.outfd) if fd >= 0)
-        connection.answer(Answer(encode(StartReply(started.status, started.pid, request.label)), descriptors))
-
-    return monitor.starter.start(decision.agent, peer.identity, monitor.policy.starts_per_minute, done)
-
-
-def _answer_stop(connection: ControlConnection, request: StopRequest, _frame: bytes) -> None:
-    starter, peer = connection.monitor.starter, connection.peer
-    if request.pid < 1 and not request.force:
-        pid, code = starter.wait(peer.identity)
-        return connection.answer(Answer(encode(StopReply(0, pid, code))))
-    status = starter.terminate(peer.identity, request.pid, force=request.force)
-    facts = {"uid": peer.uid, "pid": peer.pid, "child": request.pid, "force": int(request.force)}
-    connection.monitor.audit.record("stop-refused" if status else "stop", **facts, status=status)
-    return connection.answer(Answer(encode(StopReply(status, request.pid))))
-
-
-PERMITTED: Final[dict[int, Callable[..., None]]] = {
-    Kind.HOSTNAME_REQUEST: _answer_lookup,
-    Kind.PROCESSID_REQUEST: _answer_lookup,
-    Kind.CGROUPNAME_REQUEST: _answer_lookup,
-    Kind.START_REQUEST: _answer_start,
-    Kind.STOP_REQUEST: _answer_stop,
-}
-"""All that can be asked of this process. Whatever is not here is not answered."""
+        self.diary.left(connection.ticket)
 
 
 def _spare_descriptor() -> int | None:
@@ -332,8 +188,3 @@ def _spare_descriptor() -> int | None:
         return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
-
-
-def _close_all(descriptors: tuple[int, ...]) -> None:
-    for fd in descriptors:
-        os.close(fd)

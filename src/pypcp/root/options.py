@@ -11,9 +11,10 @@ STOCK_SOCKET = "pmcd/root.socket"
 def parser() -> argparse.ArgumentParser:
     """Every option, with what it does."""
     options = argparse.ArgumentParser(
-        prog="pmdaroot", description="Privileged services for pmcd and its agents. See: pmdaroot(1)."
+        prog="pmdaroot", description="Privileged services for pmcd and its agents. See: pmdaroot(1).", add_help=False
     )
     add = options.add_argument
+    add("-?", "-h", "--help", action="help", help="show this text")
     add("-d", "--domain", type=int, default=1, metavar="NUM", help="domain of the containers.* metrics (1)")
     add("-l", "--log", metavar="FILE", help="write the log to FILE (default: root.log under pmcd, else standard error)")
     add("-s", "--socket", default=default_socket(), metavar="PATH", help="UNIX socket to serve (%(default)s)")
@@ -39,4 +40,9 @@ def parser() -> argparse.ArgumentParser:
 
 def default_socket() -> str:
     """Where stock's clients look: ``$PCP_VAR_DIR/pmcd/root.socket``."""
-    return os.path.join(os.environ.get("PCP_VAR_DIR", "/var/lib/pcp"), STOCK_SOCKET)
+    return os.path.join(var_dir(), STOCK_SOCKET)
+
+
+def var_dir() -> str:
+    """Stock's ``PCP_VAR_DIR``."""
+    return os.environ.get("PCP_VAR_DIR", "/var/lib/pcp")

@@ -9,13 +9,14 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from pypcp.root.audit import AuditLog
 from pypcp.root.children import send_signal, spawn
 from pypcp.root.configured import AgentLine
+from pypcp.root.diary import Diary
 from pypcp.root.ground import UntrustedGround
-from pypcp.root.launch import Program, Stage, account_of, execute, locate
+from pypcp.root.launch import Program, Stage, account_of, environment, execute, locate
 from pypcp.root.loop import READ, Loop
 from pypcp.root.peers import parent_of
 
@@ -37,16 +38,6 @@ class Started(NamedTuple):
         for fd in (self.infd, self.outfd):
             if fd >= 0:
                 os.close(fd)
-
-
-class Diary(Protocol):
-    """Whoever is to remember the children should this process die."""
-
-    def born(self, pid: int, owner: int, label: str) -> None:
-        """A child runs."""
-
-    def died(self, pid: int) -> None:
-        """A child was reaped."""
 
 
 class Child:
@@ -76,6 +67,8 @@ class Starter:
         self._running: dict[int, Child] = {}
         self._ended: deque[Child] = deque(maxlen=_KEPT_STATUSES)
         self._starts: dict[str, deque[float]] = {}
+        self.told: dict[str, str] = {}
+        """What agents find in their environment besides."""
         self.open_files: tuple[int, int] = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     def start(self, agent: AgentLine, owner: int, limit_per_minute: int, done: Callable[[Started], None]) -> None:
@@ -116,7 +109,7 @@ class Starter:
             stage, ours = self._stage(agent, account, opened)
             status, status_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
             opened += [status, status_end]
-            pid, pidfd = spawn(lambda: execute(program, stage, status_end))
+            pid, pidfd = spawn(lambda: execute(program, stage, status_end, {**environment(), **self.told}))
         except OSError:
             _close(opened)
             raise

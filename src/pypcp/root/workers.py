@@ -6,6 +6,7 @@ keep a second descriptor of the same connection: should the resolver die, its su
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -36,7 +37,13 @@ class Bodies(Protocol):
     def reader(self, channel: socket.socket) -> NoReturn:
         """The name-space reader."""
 
-    def resolver(self, link: socket.socket, reader: socket.socket) -> NoReturn:
+    def in_doubt(self, ticket: int) -> bool:
+        """Whether a resolver died when this client's reply was sent, or was not."""
+
+    def voice(self) -> socket.socket | None:
+        """A stream to the guard, for a resolver that is to answer a daemon; None where no daemon asks."""
+
+    def resolver(self, link: socket.socket, reader: socket.socket, voice: socket.socket | None) -> NoReturn:
         """The resolver."""
 
 
@@ -46,11 +53,24 @@ class _Worker(NamedTuple):
     born: float
 
 
-class Workers:
-    """Both processes and the clients that were handed over. Everything here returns at once."""
+class _Relayed(NamedTuple):
+    """A question of a client that the starter keeps, and whoever waits for the answer."""
 
-    def __init__(self, loop: Loop, audit: AuditLog, bodies: Bodies, give_up: Callable[[], None]) -> None:
+    packet: LinkPacket
+    settle: Callable[[LookupReply | None], None]
+
+
+class Workers:
+    """Both processes and the clients that were handed over. Everything here returns at once.
+
+    ``left`` is told the ticket of a client that has gone.
+    """
+
+    def __init__(
+        self, loop: Loop, audit: AuditLog, bodies: Bodies, give_up: Callable[[], None], left: Callable[[int], None]
+    ) -> None:
         self._loop = loop
+        self._left = left
         self._audit = audit
         self._bodies = bodies
         self._running: dict[str, _Worker] = {}
@@ -59,8 +79,8 @@ class Workers:
         self._asking: socket.socket | None = None
         """The end that a resolver is to have for a new reader; kept, since it may have to wait for its turn."""
         self._clients: dict[int, tuple[socket.socket, int]] = {}
-        self._tickets = 0
-        self._relayed: dict[int, Callable[[LookupReply | None], None]] = {}
+        self._relays = 0
+        self._relayed: dict[int, _Relayed] = {}
         self._outbox: deque[tuple[LinkPacket, int]] = deque()
         self._stuck = loop.call_later(0, lambda: None)
         self._stopping = False
@@ -71,15 +91,24 @@ class Workers:
         """Start both, connected with each other; clients of a predecessor are handed over again."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         asking, answering = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs, asking, answering:
+        with theirs, asking, answering, contextlib.ExitStack() as held:
+            voice = self._bodies.voice()
+            if voice is not None:
+                held.enter_context(voice)
             self._fork("reader", lambda: self._bodies.reader(answering))
-            self._fork("resolver", lambda: self._bodies.resolver(theirs, asking))
+            self._fork("resolver", lambda: self._bodies.resolver(theirs, asking, voice))
         ours.setblocking(False)
         self._link = ours
         self._outbox.clear()
         self._loop.watch(ours.fileno(), READ, self._hear)
         for ticket, (client, uid) in list(self._clients.items()):
+            if self._bodies.in_doubt(ticket):
+                with contextlib.suppress(OSError):
+                    client.shutdown(socket.SHUT_RDWR)  # which is its end, and heard as such
+                continue
             self._send(LinkPacket(LinkKind.HANDOVER, ticket, uid.to_bytes(4, "little")), client.fileno())
+        for waiting in list(self._relayed.values()):
+            self._send(waiting.packet)
 
     def renew(self) -> None:
         """Have a successor look at this machine anew, its accounts and engines; clients are handed on."""
@@ -100,18 +129,17 @@ class Workers:
         """How many clients are in the resolver's hands."""
         return len(self._clients)
 
-    def hand_over(self, client: socket.socket, uid: int) -> None:
+    def hand_over(self, ticket: int, client: socket.socket, uid: int) -> None:
         """Let the resolver serve this client from now on."""
-        self._tickets += 1
-        ticket = self._tickets
         self._clients[ticket] = client, uid
         self._loop.watch(client.fileno(), HANGUP, lambda _: self._forget_client(ticket))
         self._send(LinkPacket(LinkKind.HANDOVER, ticket, uid.to_bytes(4, "little")), client.fileno())
 
     def relay(self, frame: bytes, done: Callable[[LookupReply | None], None]) -> None:
-        """Ask the resolver on behalf of a client that stays here; ``done(None)`` when there is no answer in time."""
-        self._tickets += 1
-        ticket = self._tickets
+        """Ask the resolver on behalf of a client that stays here, or its successor; ``done(None)`` when there is no
+        answer in time."""
+        self._relays += 1
+        ticket = self._relays
 
         def settle(reply: LookupReply | None) -> None:
             if self._relayed.pop(ticket, None):
@@ -119,22 +147,22 @@ class Workers:
                 done(reply)
 
         timer = self._loop.call_later(RELAY_LIMIT_S, lambda: settle(None))
-        self._relayed[ticket] = settle
-        if self._link is None:
-            return settle(None)
-        return self._send(LinkPacket(LinkKind.RELAY, ticket, frame))
+        packet = LinkPacket(LinkKind.RELAY, ticket, frame)
+        self._relayed[ticket] = _Relayed(packet, settle)
+        self._send(packet)
 
     def _forget_client(self, ticket: int) -> None:
         client, _ = self._clients.pop(ticket)
         gone = client.fileno()
         self._outbox = deque(item for item in self._outbox if item[1] != gone)  # before its number is another's
         self._loop.forget(gone)
+        self._left(ticket)
         client.close()
 
     def _send(self, packet: LinkPacket, descriptor: int = -1) -> None:
         """To the resolver, now or as soon as it has taken what came before."""
         if self._link is None:
-            return  # its successor is told about every client, and about no request: those are answered "try again"
+            return  # its successor is told of every client and every question
         self._outbox.append((packet, descriptor))
         if len(self._outbox) == 1:
             self._flush()
@@ -201,8 +229,8 @@ class Workers:
                 raise RemoteProtocolError(
                     f"a relayed reply of type {Kind(int.from_bytes(packet.payload[:4], sys.byteorder))}"
                 )
-            if settle := self._relayed.get(packet.ticket):
-                settle(reply)
+            if waiting := self._relayed.get(packet.ticket):
+                waiting.settle(reply)
         else:
             raise RemoteProtocolError(f"packet kind {packet.kind}")
 
@@ -214,8 +242,6 @@ class Workers:
         self._stuck.cancel()
         self._outbox.clear()
         self._asking = None
-        for settle in list(self._relayed.values()):
-            settle(None)
 
     def _fork(self, name: str, body: Callable[[], NoReturn]) -> None:
         worker = _Worker(*spawn(body), time.monotonic())

@@ -215,9 +215,11 @@ def _run(
 
 
 def _helper(paths: Paths) -> Helper | None:
-    """pmdaroot, where stock has it; PMCD_ROOT_AGENT=0 does without."""
+    """pmdaroot, where we are told (by a helper that started us) or where stock has it; PMCD_ROOT_AGENT=0: none."""
     if os.environ.get("PMCD_ROOT_AGENT") == "0":
         return None
+    if told := os.environ.get("PMDA_ROOT_SOCKET"):
+        return Helper(Path(told))
     return Helper(Path(paths.settings.get("PCP_VAR_DIR", "/var/lib/pcp")) / "pmcd" / "root.socket")
 
 

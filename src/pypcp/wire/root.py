@@ -52,11 +52,20 @@ class Kind(IntEnum):
 
 
 class Feature(IntEnum):
-    """Bits of :class:`Info`; starting and stopping have none."""
+    """Bits of :class:`Info`; starting and stopping have none.
+
+    The last is not stock's: a daemon that asks for the start of :data:`OURSELVES` gets wires to the helper that it is
+    speaking with, which answers for ``containers.*`` on them.
+    """
 
     HOSTNAME = 1
     PROCESSID = 2
     CGROUPNAME = 4
+    CONVERSE = 0x100
+
+
+OURSELVES: Final = ("root", "pmdaroot")
+"""Label and command line of that start."""
 
 
 class AgentIpc(IntEnum):

@@ -56,6 +56,12 @@ def test_an_ordinary_user_has_the_xdg_directories(stock_conf, tmp_path):
     assert paths.private
 
 
+def test_the_state_of_a_service_is_where_systemd_made_room_for_it(stock_conf):
+    environ = stock_conf | {"STATE_DIRECTORY": "/var/lib/pypcp:/var/lib/more", "XDG_STATE_HOME": "/s"}
+    assert Paths.find(environ, uid=USER).state_dir == Path("/var/lib/pypcp")
+    assert Paths.find(environ | {"PCP_VAR_DIR": "/told"}, uid=USER).state_dir == Path("/told/pypcp")
+
+
 def test_without_xdg_variables_an_ordinary_user_has_their_defaults(stock_conf):
     paths = Paths.find(stock_conf | {"XDG_STATE_HOME": "relative/counts/for/nothing"}, uid=USER)
     assert paths.run_dir == Path("/tmp/pypcp-1000")

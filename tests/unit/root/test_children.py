@@ -18,7 +18,7 @@ from pypcp.root.audit import AuditLog
 from pypcp.root.children import CRASHED, send_signal, spawn
 from pypcp.root.configured import AgentLine
 from pypcp.root.daemon_keeper import DaemonKeeper
-from pypcp.root.guard import Diary
+from pypcp.root.diary import Diary
 from pypcp.root.launch import Program, Stage, execute
 from pypcp.root.loop import Loop
 from pypcp.root.starter import Started, Starter
@@ -178,7 +178,7 @@ def test_what_is_wrong_before_the_descriptors_are_in_place_goes_to_the_starter_a
     told, status_end = os.pipe()
     null = os.open("/dev/null", os.O_RDWR)
     stage = Stage(null, 900, null, "/", None)
-    pid, pidfd = spawn(lambda: execute(Program(("/bin/true",), "/bin/true", -1), stage, status_end))
+    pid, pidfd = spawn(lambda: execute(Program(("/bin/true",), "/bin/true", -1), stage, status_end, {}))
     for fd in (status_end, null, pidfd):
         os.close(fd)
     assert exit_status(pid) == 127

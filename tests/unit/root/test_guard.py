@@ -10,7 +10,8 @@ import pytest
 from containers.served import children, until
 from pypcp.root import guard
 from pypcp.root.children import CRASHED, spawn
-from pypcp.root.guard import Diary, Guard
+from pypcp.root.diary import Diary
+from pypcp.root.guard import Guard
 
 
 def test_a_guard_that_waits_before_the_next_attempt_ends_as_soon_as_it_is_asked(
@@ -54,8 +55,8 @@ def test_an_agent_that_ends_while_no_starter_lives_is_told_to_the_next(monkeypat
             return CRASHED
         diary.channel.setblocking(True)
         diary.channel.settimeout(10)
-        ended = diary.gone()
-        os.write(tell, str(ended and os.waitstatus_to_exitcode(ended[1])).encode())
+        ended = diary.hear()
+        os.write(tell, str(ended and os.waitstatus_to_exitcode(ended.status)).encode())
         return 0
 
     def body() -> NoReturn:

@@ -1,5 +1,6 @@
 """The door when there is not even a descriptor to say no with."""
 
+import mmap
 import os
 import resource
 import socket
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pypcp.root.audit import AuditLog
-from pypcp.root.guard import Diary
+from pypcp.root.diary import Diary
 from pypcp.root.loop import Loop
 from pypcp.root.monitor import SHED_PAUSE_S, Monitor
 from pypcp.root.peers import Household
@@ -21,9 +22,7 @@ from pypcp.wire.root import LookupReply
 class NoLookUps:
     """Nobody gets that far."""
 
-    clients = 0
-
-    def hand_over(self, client: socket.socket, uid: int) -> None:
+    def hand_over(self, ticket: int, client: socket.socket, uid: int) -> None:
         raise AssertionError
 
     def relay(self, frame: bytes, done: Callable[[LookupReply | None], None]) -> None:
@@ -37,9 +36,10 @@ def door(tmp_path: Path) -> Iterator[tuple[Loop, Monitor, socket.socket]]:
     with ours, theirs, socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
         listener.bind(str(tmp_path / "socket"))
         listener.listen()
-        starter = Starter(loop, audit, Diary(ours, {}), str(tmp_path))
+        diary, doubts = Diary(ours, {}), mmap.mmap(-1, 4096)
+        starter = Starter(loop, audit, diary, str(tmp_path))
         nobody = Household(frozenset(), owner=-1)
-        monitor = Monitor(loop, listener, nobody, Policy(), starter, NoLookUps(), audit)
+        monitor = Monitor(loop, listener, nobody, Policy(), starter, NoLookUps(), audit, diary, doubts)
         client.connect(str(tmp_path / "socket"))
         client.settimeout(5)
         yield loop, monitor, client

@@ -26,7 +26,13 @@ class Bodies:
         channel.recv(1)
         os._exit(0)
 
-    def resolver(self, link: socket.socket, reader: socket.socket) -> NoReturn:
+    def in_doubt(self, ticket: int) -> bool:
+        return False
+
+    def voice(self) -> socket.socket | None:
+        return None
+
+    def resolver(self, link: socket.socket, reader: socket.socket, voice: socket.socket | None) -> NoReturn:
         os.read(self.go_on, 1)
         for _ in range(CLIENTS):
             _, descriptors, _, _ = socket.recv_fds(link, 5000, 2)
@@ -45,7 +51,7 @@ def hand_over_more_than_the_kernel_lets_fly() -> NoReturn:
         os.setresuid(NOBODY, NOBODY, NOBODY)
     loop = Loop()
     (go_on, go), (finished, done) = os.pipe(), os.pipe()
-    workers = Workers(loop, AuditLog(), Bodies(go_on, done), loop.stop)
+    workers = Workers(loop, AuditLog(), Bodies(go_on, done), loop.stop, lambda ticket: None)
     workers.start()
     try:
         _hand_over(loop, workers, go, finished)
@@ -57,8 +63,8 @@ def hand_over_more_than_the_kernel_lets_fly() -> NoReturn:
 def _hand_over(loop: Loop, workers: Workers, go: int, finished: int) -> None:
     pairs = [socket.socketpair() for _ in range(CLIENTS)]
     resource.setrlimit(resource.RLIMIT_NOFILE, (IN_FLIGHT, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    for client, _ in pairs:
-        workers.hand_over(client, 0)
+    for ticket, (client, _) in enumerate(pairs):
+        workers.hand_over(ticket, client, 0)
     assert workers._outbox, "the kernel took them all"
     os.write(go, b".")
     loop.watch(finished, 1, lambda _: loop.stop())

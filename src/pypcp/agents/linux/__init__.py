@@ -38,6 +38,13 @@ from pypcp.pmda.indom import Indom
 
 DOMAIN: Final = 60
 
+OF_CONTAINERS: Final = (
+    *("network.", "hinv.ninterface"),
+    *("kernel.uname.", "pmda.uname"),
+    *("filesys.", "tmpfs.", "hinv.nfilesys"),
+)
+"""What name spaces give each container of its own: its network, its name, its file systems."""
+
 BY_PROCESSOR: Final[tuple[Callable[[Agent, Files, Indom], None], ...]] = (
     stat.declare,
     interrupts.declare,
@@ -82,4 +89,6 @@ def linux_agent(root: Path = Path("/"), state: Path | None = None) -> Agent:
     volumes.declare(agent, files, devices)
     for declare in DECLARATIONS:
         declare(agent, files)
+    names = [name for name in agent.traverse("") if name.startswith(OF_CONTAINERS)]
+    agent.of_containers = frozenset(agent.lookup_name(name) for name in names)
     return agent

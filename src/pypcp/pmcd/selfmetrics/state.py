@@ -57,11 +57,15 @@ def _declare_host(cluster: Cluster, daemon: Daemon) -> None:
         platform.machine,
         "Architecture of the daemon\nThe machine's name as uname(2) gives it: for what processor programs are built.",
     )
-    text(
+    cluster.metric(
         "pmcd.hostname",
         21,
-        lambda: daemon.hostname,
-        "Name of the host\nThe name under which this host's metrics are known; archives carry it.",
+        STRING,
+        lambda _, client: daemon.hostname_for(client),
+        per_client=True,
+        sem=DISCRETE,
+        help_="Name of the host\nThe name under which this host's metrics are known; archives carry it. A client that "
+        "looks into a container gets that container's name.",
     )
     text(
         "pmcd.services",

@@ -42,7 +42,7 @@ def exit_status(pid: int) -> int:
 
 
 def children() -> set[str]:
-    """Of this process, which may have daemons that other tests share; those that ended and were not waited for count."""
+    """Of this process, which may have daemons that other tests share; those not waited for yet are among them."""
     return {pid for listed in Path("/proc/self/task").glob("*/children") for pid in listed.read_text().split()}
 
 

@@ -27,7 +27,7 @@ from pypcp.wire.result import Result
 from pypcp.wire.text import TextReply, TextRequest
 
 WANTS_ATTRIBUTES = 0x44
-WELL, WITH_CHANGES, BY_HALF = b".", b"!", b"/"
+WELL, WITH_CHANGES, BY_HALF, AND_HALF_MORE = b".", b"!", b"/", b"+"
 CHANGES = StateChange.LABEL_CHANGE | StateChange.NAMES_CHANGE
 INSTANCES = (1, 2, 3, 4)
 
@@ -96,7 +96,8 @@ class HeldAgent:
     def answer(self, pdu: Pdu, word: bytes) -> None:
         self.fetches += isinstance(pdu, Fetch)
         reply = encode(self.reply_to(pdu, CHANGES if word == WITH_CHANGES else 0))
-        os.write(1, reply[: len(reply) // 2] if word == BY_HALF else reply)
+        half = reply[: len(reply) // 2]
+        os.write(1, half if word == BY_HALF else reply + half if word == AND_HALF_MORE else reply)
 
     def reply_to(self, pdu: Pdu, changes: int) -> Pdu:
         match pdu:

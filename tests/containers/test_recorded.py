@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import mmap
 import os
 import shutil
 import signal
@@ -741,6 +742,7 @@ def test_an_engine_whose_thread_ended_by_a_fault_is_looked_at_again() -> None:
             lambda *a, **_: notes.append(a),
             "",
             Renewals(memoryview(bytearray(1))),
+            mmap.mmap(-1, mmap.PAGESIZE),
         )
         resolver.start(lambda: None)
         end = time.monotonic() + 10
@@ -756,6 +758,7 @@ def test_an_engine_whose_thread_ended_by_a_fault_is_looked_at_again() -> None:
         assert len(resolver.containers()) == 1
         assert notes == [("engine-failed",)]
         resolver.close()
+        loop.close()
 
 
 def test_successors_are_asked_for_later_and_later_while_that_goes_on() -> None:

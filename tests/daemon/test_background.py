@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from background import PCP_USER, Background, program_for_all
-from peers import START_LIMIT_S, require
+from peers import START_LIMIT_S, OurDaemon, free_port, require
+from pypcp import BlockingContext
 
 pytestmark = pytest.mark.slow
 
@@ -279,3 +280,23 @@ def test_in_the_foreground_proper_it_stays_root(roots_place: Background) -> None
 def _ids(name: str) -> tuple[int, int]:
     entry = pwd.getpwnam(name)
     return entry.pw_uid, entry.pw_gid
+
+
+class Unconfigured(OurDaemon):
+    """`pypcp pmcd` where there is no configuration and no stock PCP; a further port is told by the environment."""
+
+    def __init__(self) -> None:
+        super().__init__(tool="pmcd")
+        self.other_port = free_port()
+
+    def environment(self) -> dict[str, str]:
+        settings = self.directory / "pcp.conf"
+        settings.write_text(f"PCP_SYSCONF_DIR={self.directory}\n")
+        return super().environment() | {"PCP_CONF": str(settings), "PMCD_PORT": str(self.other_port)}
+
+
+def test_without_configuration_the_host_is_collected_on_all_ports_that_are_told() -> None:
+    with Unconfigured() as daemon:
+        for port in (daemon.port, daemon.other_port):
+            with BlockingContext(f"localhost:{port}") as client:
+                assert client.fetch([client.lookup_name("hinv.ncpu")]).value_sets[0].value

@@ -111,6 +111,11 @@ class AgentKeeper:
         return None if self._stream.ready else TryAgain
 
     @property
+    def descriptors(self) -> tuple[int, int] | None:
+        """Where the agent is read and where it is written; None where there is no connection."""
+        return None if self._stream is None else self._stream.descriptors
+
+    @property
     def queued(self) -> int:
         """Requests and notices that wait for the agent."""
         return 0 if self._stream is None else self._stream.queued

@@ -236,6 +236,11 @@ class AgentStream(asyncio.Protocol):
             reply.cancel()
 
     @property
+    def descriptors(self) -> tuple[int, int]:
+        """Where the agent is read and where it is written, the same for a socket. Only while there is a connection."""
+        return self._descriptors[0], self._descriptors[-1]
+
+    @property
     def queued(self) -> int:
         """Requests and notices that wait for their turn."""
         return len(self._queue)

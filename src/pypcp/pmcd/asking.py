@@ -6,7 +6,8 @@ its end in one go, without a task. So each answer is written once, for agents in
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from typing import Any, Final, TypeVar
 
 from pypcp.errors import PcpError
@@ -32,14 +33,58 @@ def ask(route: Route | None, client: Client, absent: type[PcpError], call: Calla
 
     ``absent`` is raised where there is no route, and the route's refusal where there is one.
     """
+    result = begin(route, client, absent, call)
+    if isinstance(result, Awaitable):
+        result = yield result
+    return result
+
+
+def begin(route: Route | None, client: Client, absent: type[PcpError], call: Callable[[Any], Any]) -> Any:
+    """As :func:`ask`, but what has to be waited for is given to be awaited, as it is."""
     if route is None:
         raise absent()
     if (refusal := route.refusal) is not None:
         raise refusal()
-    result = route.ask(client, call)
-    if isinstance(result, Awaitable):
-        result = yield result
-    return result
+    return route.ask(client, call)
+
+
+def together(questions: Iterable[Callable[[], Any]]) -> Asking[list[Any]]:
+    """What each question gives, or the ``PcpError`` in its place, in their order.
+
+    A question gives its answer or something to be awaited: agents elsewhere are all asked before one is waited for, so
+    that several who are slow take as long as the slowest. Each is one that :func:`begin` answers.
+    """
+    answers: list[Any] = []
+    waiting: dict[int, Awaitable[Any]] = {}
+    try:
+        for place, question in enumerate(questions):
+            if place % SLICE == SLICE - 1:
+                yield None
+            try:
+                answer = question()
+            except PcpError as error:
+                answer = error
+            answers.append(answer)
+            if isinstance(answer, Awaitable):
+                waiting[place] = answer
+        asked, waiting = waiting, {}
+        if asked:
+            settled = yield _settled(asked.values())
+            for place, answer in zip(asked, settled, strict=True):
+                answers[place] = answer
+    finally:
+        for unasked in waiting.values():
+            if isinstance(unasked, Coroutine):
+                unasked.close()
+    return answers
+
+
+async def _settled(waiting: Iterable[Awaitable[Any]]) -> list[Any]:
+    settled = await asyncio.gather(*waiting, return_exceptions=True)
+    for each in settled:
+        if isinstance(each, BaseException) and not isinstance(each, PcpError):
+            raise each
+    return settled
 
 
 def answer(asking: Asking[Pdu], turns: Turns) -> Pdu | Awaitable[Pdu]:

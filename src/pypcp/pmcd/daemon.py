@@ -254,6 +254,8 @@ class Daemon:
             log.error("nothing is changed: %s", error)
             return
         changed = static is not self._static
+        if configuration == self._configuration and self.sources.configuration is not None:
+            log.info("Configuration file '%s' unchanged", self.sources.configuration)
         self._configuration, self._static = configuration, static
         self._change_gate(rules)
         if self.labels.refresh(at_once=True):

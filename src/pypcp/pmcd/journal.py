@@ -17,6 +17,7 @@ from pypcp.pmcd.router import AbsentRoute, Route
 log = logging.getLogger("pypcp.pmcd")
 
 _INTERFACE = 7
+_ADDRESSES = {"0.0.0.0": "INADDR_ANY", "::": "INADDR_ANY", "127.0.0.1": "INADDR_LOOPBACK", "::1": "INADDR_LOOPBACK"}
 
 
 def opened(daemon: Daemon, listeners: Listeners) -> None:
@@ -44,10 +45,11 @@ def _tables(daemon: Daemon) -> None:
 
 def _agent_row(route: Route, spec: AgentSpec | None) -> logfile.AgentRow:
     if isinstance(route, AgentKeeper) and isinstance(spec, PipeAgent):
-        return logfile.AgentRow(route.name, route.domain, logfile.pipe(spec.command), route.pid or None)
+        protocol = logfile.pipe(spec.command)
+        return logfile.AgentRow(route.name, route.domain, protocol, route.pid or None, route.descriptors, spec.version)
     if isinstance(route, AgentKeeper) and isinstance(spec, SocketAgent):
         protocol = logfile.socket(spec.family, spec.address, spec.command)
-        return logfile.AgentRow(route.name, route.domain, protocol, route.pid or None)
+        return logfile.AgentRow(route.name, route.domain, protocol, route.pid or None, route.descriptors, spec.version)
     return logfile.AgentRow(route.name, route.domain, logfile.dso("pypcp", route.name, _INTERFACE))
 
 
@@ -56,5 +58,5 @@ def _port_row(sock: socket.socket) -> logfile.PortRow:
     if sock.family == socket.AF_UNIX:
         return logfile.PortRow(sock.fileno(), "unix", str(name))
     family = "ipv6" if sock.family == socket.AF_INET6 else "inet"
-    address = "INADDR_ANY" if name[0] in ("0.0.0.0", "::") else name[0]
+    address = _ADDRESSES.get(name[0], name[0])
     return logfile.PortRow(sock.fileno(), family, address, name[1])

@@ -23,7 +23,7 @@ from pypcp.pmcd.options import Places
 from pypcp.pmcd.plan import PlanCache
 from pypcp.pmcd.requests import ANSWERS
 from pypcp.pmcd.router import LocalRoute, Router, merged_names, names_here
-from pypcp.pmda.finding import find_agent
+from pypcp.pmda.finding import USUAL_AGENTS, find_agent
 from pypcp.pmda.interface import AgentInterface, Client
 from pypcp.pmns.tree import Tree
 from pypcp.wire.fetch import Fetch, ProfilePdu
@@ -31,9 +31,6 @@ from pypcp.wire.handshake import Error
 from pypcp.wire.label import LabelRequest
 from pypcp.wire.pdu import Feature, Pdu, StateChange, decode, encode
 from pypcp.wire.versions import PDU_VERSION2, Channel
-
-LOCAL_AGENTS: Final = ("linux", "mmv")
-"""What answers where no agents are named: the host, and what applications publish."""
 
 _LIMITS: Final = Limits()
 _PMIDS_AT: Final = 28
@@ -50,7 +47,7 @@ class LocalContext(BlockingCalls):
     """
 
     def __init__(
-        self, agents: Iterable[AgentInterface | str | Path] = LOCAL_AGENTS, *, state: Path | None = None
+        self, agents: Iterable[AgentInterface | str | Path] = USUAL_AGENTS, *, state: Path | None = None
     ) -> None:
         self.host = "localhost"
         self.state = ContextState(

@@ -41,14 +41,16 @@ def not_started(why: str, log: Path | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AgentRow:
-    """One agent. ``pid``: None for one in this process. ``protocol`` as :func:`dso`, :func:`pipe` and :func:`socket`
-    give it.
+    """One agent. ``pid``: None for one in this process; ``descriptors``: where it is read and where written.
+
+    ``protocol`` as :func:`dso`, :func:`pipe` and :func:`socket` give it.
     """
 
     label: str
     domain: int
     protocol: str
     pid: int | None = None
+    descriptors: tuple[int, int] | None = None
     version: int = 2
 
 
@@ -82,7 +84,8 @@ def agent_table(agents: Iterable[AgentRow]) -> str:
     ]
     for agent in agents:
         pid = "" if agent.pid is None else agent.pid
-        lines.append(f"{agent.label:12} {agent.domain:3} {pid:>5} {'':7} {agent.version:3} {agent.protocol}")
+        fds = f"{agent.descriptors[0]:3} {agent.descriptors[1]:3}" if agent.descriptors else f"{'':7}"
+        lines.append(f"{agent.label:12} {agent.domain:3} {pid:>5} {fds} {agent.version:3} {agent.protocol}")
     return "\n".join(lines)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from operator import methodcaller
+from typing import Any
 
 from pypcp.errors import NoAgent, PcpError, ProtocolError, TooFew, UnknownName, UnknownPmid
 from pypcp.model.ids import PM_ID_NULL, Pmid, is_dynamic_root
-from pypcp.pmcd.asking import SLICE, Asking, ask
+from pypcp.pmcd.asking import Asking, ask, begin, together
 from pypcp.pmcd.router import Route, Router
 from pypcp.pmda.interface import Client
 from pypcp.wire.pdu import Pdu
@@ -19,10 +21,11 @@ def _owner(router: Router, root: Pmid) -> Route | None:
     return router.routes.get(root.cluster)
 
 
-def _lookup(router: Router, client: Client, name: str) -> Asking[Pmid]:
+def _lookup(router: Router, client: Client, name: str) -> Any:
+    """The pmid of a name, or where an agent elsewhere has to be asked, that to be awaited."""
     pmid = router.names.lookup(name)
     if is_dynamic_root(pmid):
-        pmid = yield from ask(_owner(router, pmid), client, NoAgent, methodcaller("lookup_name", name))
+        return begin(_owner(router, pmid), client, NoAgent, methodcaller("lookup_name", name))
     return pmid
 
 
@@ -36,16 +39,10 @@ def lookup_names(router: Router, client: Client, pdu: PmnsNames) -> Asking[Pdu]:
         raise ProtocolError("no look-up of names")
     if not names:
         raise TooFew("no name to look up")
-    if len(names) == 1:
-        return PmnsIds([(yield from _lookup(router, client, names[0]))], 1)
-    pmids: list[int] = []
-    for index, name in enumerate(names, 1):
-        if index % SLICE == 0:
-            yield None
-        try:
-            pmids.append((yield from _lookup(router, client, name)))
-        except PcpError:
-            pmids.append(PM_ID_NULL)
+    found = yield from together(partial(_lookup, router, client, name) for name in names)
+    if len(names) == 1 and isinstance(found[0], PcpError):
+        raise found[0]
+    pmids = [PM_ID_NULL if isinstance(each, PcpError) else each for each in found]
     return PmnsIds(pmids, sum([pmid != PM_ID_NULL for pmid in pmids]))
 
 
@@ -86,16 +83,13 @@ def traverse(router: Router, client: Client, pdu: PmnsTraverse) -> Asking[Pdu]:
     if root is not None:
         below = yield from ask(_owner(router, root[1]), client, NoAgent, methodcaller("traverse", name))
         return _found(name, below)
-    names: list[str] = []
-    for leaf, pmid in router.names.traverse(name):
-        if not is_dynamic_root(pmid):
-            names.append(leaf)
-            continue
-        try:
-            names += yield from ask(_owner(router, pmid), client, NoAgent, methodcaller("traverse", leaf))
-        except PcpError:
-            continue
-    return _found(name, names)
+    leaves = list(router.names.traverse(name))
+    dynamic = [(leaf, pmid) for leaf, pmid in leaves if is_dynamic_root(pmid)]
+    listed = yield from together(
+        partial(begin, _owner(router, pmid), client, NoAgent, methodcaller("traverse", leaf)) for leaf, pmid in dynamic
+    )
+    below = {leaf: [] if isinstance(each, PcpError) else each for (leaf, _), each in zip(dynamic, listed, strict=True)}
+    return _found(name, [each for leaf, _ in leaves for each in below.get(leaf, (leaf,))])
 
 
 def _found(name: str, leaves: Sequence[str]) -> PmnsNames:

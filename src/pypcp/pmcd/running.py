@@ -47,8 +47,13 @@ def run(daemon: Daemon, listeners: Listeners, loop: str, ready: Callable[[], Non
 async def _serve(daemon: Daemon, listeners: Listeners, ready: Callable[[], None]) -> None:
     stop = asyncio.Event()
     running = asyncio.get_running_loop()
+
+    def caught(number: signal.Signals) -> None:
+        log.info("pmcd caught %s", number.name)
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        running.add_signal_handler(number, stop.set)
+        running.add_signal_handler(number, caught, number)
     running.add_signal_handler(signal.SIGHUP, daemon.told_to_reload.set)
     notifier = Notifier()
 
@@ -64,6 +69,7 @@ async def _serve(daemon: Daemon, listeners: Listeners, ready: Callable[[], None]
         finally:
             watched.cancel()
             notifier.stopping()
+            log.info("pmcd Shutdown")
 
 
 async def _show_life(notifier: Notifier) -> None:

@@ -28,6 +28,9 @@ GROUP: Final = "pypcp.agents"
 SHIPPED: Final = ("jbd2", "linux", "mmv", "pmproxy", "sample", "simple", "trivial")
 """Modules of ``pypcp.agents``."""
 
+USUAL_AGENTS: Final = ("linux", "mmv")
+"""What answers where nobody has named any: the host, and what applications publish."""
+
 
 def find_agent(name_or_file: str, *, domain: int | None = None, state: Path | None = None) -> Agent:
     """The agent of that name, or declared in that file (a path with a ``/``, or ending in ``.py``).

@@ -98,9 +98,9 @@ def complain(message: str) -> None:
 def open_context(program: str, options: argparse.Namespace) -> BlockingCalls:
     """Connect as the options say, or with ``-L`` start the agents; a failure ends the program with stock's sentence."""
     if options.local:
-        from pypcp.pmcd.local_context import LOCAL_AGENTS, LocalContext  # the half of the daemon, for few
+        from pypcp.pmcd.local_context import LocalContext  # the half of the daemon, for few
 
-        return LocalContext(options.agent or LOCAL_AGENTS)
+        return LocalContext(options.agent) if options.agent else LocalContext()
     try:
         return BlockingContext(options.host, container=options.container)
     except PcpError as error:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
-from pypcp.errors import BadArgument, PcpError
+from pypcp.errors import PcpError
 from pypcp.ipc.configuration import ConfigurationError
 from pypcp.ipc.listeners import ANY_ADDRESS, Listeners
 from pypcp.ipc.paths import PMCD_SOCKET, Paths
@@ -26,22 +26,21 @@ from pypcp.pmcd.limits import Limits
 from pypcp.pmcd.options import LOOPBACK, PMCD_PORT, Options, Places
 from pypcp.pmcd.privileged import Helper
 from pypcp.pmcd.process import Mode, Process
-from pypcp.pmcd.running import LOOPS, run
+from pypcp.pmcd.running import run
 from pypcp.pmcd.security import Security
 from pypcp.pmcd.sources import Sources
-from pypcp.pmcd.trace import TraceFlag
+from pypcp.pmda.finding import USUAL_AGENTS, find_agent
+from pypcp.tools.pmcd_options import parser, ports
 from pypcp.tools.user import accounts_file
 
 log = logging.getLogger(__name__)
 
-_USUAL: Final = Limits()
-_T = TypeVar("_T")
 _TROUBLE: Final = (PcpError, ConfigurationError, OSError)
 
 
 def main(argv: Sequence[str]) -> int:
     """Serve until SIGINT or SIGTERM, in the foreground or in a daemon; the exit status of this process."""
-    given = _parser().parse_args(argv)
+    given = parser().parse_args(argv)
     try:
         paths = Paths.find()
         if given.verify:
@@ -98,68 +97,6 @@ def _log(given: argparse.Namespace, process: Process) -> Iterator[None]:
             stream.write(f"{logfile.finished(time.time())}\n")
 
 
-def _checked(read: Callable[[str], _T]) -> Callable[[str], _T]:
-    """The value of an option; what is none is an error in the use of the command."""
-
-    def checked(text: str) -> _T:
-        try:
-            return read(text)
-        except BadArgument as error:
-            raise argparse.ArgumentTypeError(error.detail) from None
-
-    return checked
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="pypcp pmcd", description="Run the collector with stock's options and files.")
-    add = parser.add_argument
-    modes = parser.add_mutually_exclusive_group()
-    mode = partial(modes.add_argument, dest="mode", action="store_const", default=Mode.BACKGROUND)
-    mode("-f", "--foreground", const=Mode.FOREGROUND, help="stay in the foreground, without pid file, as who calls it")
-    mode("-F", "--managed", const=Mode.MANAGED, help="stay in the foreground, with pid file and as the account of -U")
-    add("-A", action="store_true", help="no mDNS advertisement (there is none in any case)")
-    add("-c", "--config", type=Path, help="configuration (default: pmcd/pmcd.conf in the configuration directories)")
-    add("-C", "--maxctx", type=int, default=_USUAL.contexts, metavar="N", help="contexts of one client")
-    add(
-        *("-D", "--debug"),
-        type=_checked(debug_flags.flags_of),
-        default=frozenset(),
-        metavar="FLAGS",
-        help="log more: names of pmdbg(1) with commas between, or a number",
-    )
-    add("-H", "--hostname", default="", help="value of pmcd.hostname")
-    add("-i", "--interface", action="append", metavar="ADDR", help="address to listen on, may be repeated")
-    add("-l", "--log", type=Path, help="log file (default: pmcd/pmcd.log of the log directory; -f, -F: standard error)")
-    add("-L", "--maxbytes", type=int, default=_USUAL.pdu_bytes, metavar="N", help="largest PDU taken from a client")
-    add("-M", "--maxmetric", type=int, default=_USUAL.metrics, metavar="N", help="metrics in one fetch")
-    add("-n", "--namespace", type=Path, help="name space; several names of one metric are allowed")
-    add("-N", "--uniqnames", type=Path, help="name space; each metric has one name")
-    add("-p", "--port", action="append", help="TCP ports, comma separated, may be repeated")
-    add(
-        "-q", dest="agent_hello_s", type=float, default=_USUAL.agent_hello_s, metavar="SEC", help="for an agent's hello"
-    )
-    add("-s", "--socket", type=Path, help="path of the UNIX socket")
-    add(
-        "-t", dest="exchange_s", type=float, default=_USUAL.agent_s, metavar="SEC", help="for one exchange; 0: no limit"
-    )
-    add("-v", "--verify", action="store_true", help="say what is wrong with the configuration, and exit")
-    add("--structured-log", action="store_true", help="log a JSON object a line")
-    add("--loop", choices=LOOPS, default="auto", help="event loop (default: uvloop where installed)")
-    add("-Q", "--remotecert", action="store_true", help="clients of other hosts need a certificate")
-    add("-S", "--reqauth", action="store_true", help="every client must say who it is")
-    add(
-        *("-T", "--trace"),
-        dest="traced",
-        type=_checked(TraceFlag.of),
-        default=TraceFlag.NOTHING,
-        metavar="BITS",
-        help="trace 1: connections, 2: PDUs; 256: and log them at once",
-    )
-    add("-U", "--username", metavar="USER", help="account that root's daemon becomes (default: PCP_USER, which is pcp)")
-    add("-x", dest="fatal", type=Path, metavar="FILE", help="where it is written too why it did not start")
-    return parser
-
-
 def _sources(given: argparse.Namespace, paths: Paths) -> Sources:
     return Sources(
         configuration=given.config or paths.config_file("pmcd/pmcd.conf", "PCP_PMCDCONF_PATH"),
@@ -172,10 +109,21 @@ def _sources(given: argparse.Namespace, paths: Paths) -> Sources:
 
 def _verify(given: argparse.Namespace, paths: Paths) -> int:
     """Read what a start would read; the errors name file and line."""
-    rules = rules_of(_sources(given, paths).read_configuration().statements)
-    for warning in rules.warnings:
-        print(f"pmcd: {warning}", file=sys.stderr)
+    sources = _sources(given, paths)
+    configuration = sources.read_configuration()
+    rules_of(configuration.statements)  # which says its warnings itself
+    sources.read_names()
+    _security(given, paths)
     return 0
+
+
+def _security(given: argparse.Namespace, paths: Paths) -> Security:
+    return Security.load(
+        paths.config_file("tls.conf", "PCP_TLSCONF_PATH"),
+        accounts_file(paths),
+        credentials_required=given.reqauth,
+        certificate_required=given.remotecert,
+    )
 
 
 def _run(
@@ -185,20 +133,16 @@ def _run(
     traced = given.traced | debug_flags.switch_on(given.debug)
     if process.mode is Mode.FOREGROUND and given.username:
         log.warning("-U has no effect with -f: it goes on as who called it")
-    security = Security.load(
-        paths.config_file("tls.conf", "PCP_TLSCONF_PATH"),
-        accounts_file(paths),
-        credentials_required=given.reqauth,
-        certificate_required=given.remotecert,
-    )
     # Agents are started in the log directory, as stock's are: many write their logs where they stand.
     directory = process.directory(process.log.parent if process.log is not None else paths.log_dir)
     state = process.private_directory(paths.state_dir / "instances")
+    sources = _sources(given, paths)
+    usual = [find_agent(name, state=state) for name in USUAL_AGENTS] if sources.configuration is None else ()
     daemon = Daemon(
         options,
-        (),
-        _sources(given, paths),
-        security=security,
+        usual,
+        sources,
+        security=_security(given, paths),
         state=state,
         directory=directory,
         helper=_helper(paths),
@@ -224,10 +168,11 @@ def _helper(paths: Paths) -> Helper | None:
 
 
 def _options(given: argparse.Namespace, process: Process) -> Options:
-    ports = given.port or [os.environ.get("PMCD_PORT", str(PMCD_PORT))]
+    named = [*(given.port or ()), *([ports(os.environ["PMCD_PORT"])] if os.environ.get("PMCD_PORT") else ())]
+    unique = dict.fromkeys(port for listed in named for port in listed)
     usual = LOOPBACK if os.environ.get("PMCD_LOCAL") == "1" else ANY_ADDRESS
     return Options(
-        ports=tuple(int(port) for listed in ports for port in listed.split(",")),
+        ports=tuple(unique) or (PMCD_PORT,),
         addresses=tuple(given.interface or usual),
         socket=given.socket or process.directory(process.paths.run_dir) / PMCD_SOCKET,
         hostname=given.hostname,

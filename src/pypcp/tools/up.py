@@ -10,7 +10,6 @@ import sys
 from collections.abc import Sequence
 from operator import methodcaller
 from pathlib import Path
-from typing import Final
 
 from pypcp import __version__
 from pypcp.errors import PcpError
@@ -23,14 +22,11 @@ from pypcp.pmcd.privileged import Helper
 from pypcp.pmcd.router import LocalRoute
 from pypcp.pmcd.running import LOOPS, run
 from pypcp.pmcd.sources import Sources
-from pypcp.pmda.finding import find_agent
+from pypcp.pmda.finding import USUAL_AGENTS, find_agent
 from pypcp.pmda.interface import Client
 from pypcp.pmns.tree import Tree
 from pypcp.root import confine
 from pypcp.tools.split import split
-
-AGENTS: Final = ("linux", "mmv")
-"""What is collected without configuration: the host, and what applications publish."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -90,7 +86,7 @@ def _run(given: argparse.Namespace) -> None:
     helper = Helper(given.helper) if given.helper else None
     listeners = Listeners.open(addresses=options.addresses, ports=options.ports, unix_path=options.socket)
     with listeners:
-        agents = [find_agent(name, state=state / "instances") for name in AGENTS]
+        agents = [find_agent(name, state=state / "instances") for name in USUAL_AGENTS]
         daemon = Daemon(options, agents, sources, helper=helper)
         notes = (
             [f"  helper        {given.helper}: containers.*; root cannot be had back from here"]

@@ -13,7 +13,7 @@ BACKGROUND = ["/bin/sh", "-c", "sleep 60 & exit 3"]
 
 
 def started(command: list[str]) -> AgentProcess:
-    return AgentProcess(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, directory=None)
+    return AgentProcess(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, directory=None, told={})
 
 
 def is_waited_for(pid: int) -> bool:

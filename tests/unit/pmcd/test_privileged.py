@@ -87,7 +87,7 @@ async def test_a_start_that_is_given_up_between_two_pipes_leaves_no_process(tmp_
         with pytest.raises(asyncio.CancelledError):
             await stream.starting
         stream.end("given up")
-        assert root.asked[1:] == [StopRequest(PID, force=True)]
+        assert root.asked[1] == StopRequest(PID, force=True)
         helper.close()
 
 

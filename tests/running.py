@@ -14,6 +14,7 @@ from pypcp.pmcd.agent_keeper import AgentKeeper
 from pypcp.pmcd.daemon import Daemon
 from pypcp.pmcd.limits import Limits
 from pypcp.pmcd.options import Options
+from pypcp.pmcd.privileged import Helper
 from pypcp.pmcd.sources import Sources
 from pypcp.pmda.agent import Agent
 
@@ -58,6 +59,7 @@ class Starter:
         access: str = "",
         *,
         version_1: dict[int, str] | None = None,
+        helper: Helper | None = None,
         **limits: Any,
     ) -> AsyncIterator[Running]:
         """``agents`` are processes, ``{domain: behaviour}``; ``own`` are agents in the daemon; the rest are limits.
@@ -71,7 +73,7 @@ class Starter:
         names.write_text(_name_space([*(agents or {}), *(version_1 or {})]))
         path = self.directory / "pmcd.socket"
         options = Options(socket=path, limits=replace(Limits(), **limits))
-        daemon = Daemon(options, own, Sources(configuration, names), directory=self.directory)
+        daemon = Daemon(options, own, Sources(configuration, names), directory=self.directory, helper=helper)
         stop, ready = asyncio.Event(), asyncio.Event()
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(path))

@@ -245,6 +245,46 @@ async def test_ended_by_the_hard_limit_is_an_agent_that_does_not_answer(
         await until(lambda: running.keeper(HELD).statistics.restarts == 1)
 
 
+FOUR = (100, 101, 102, 103)
+OF_ALL: dict[str, tuple[Pdu, list[object]]] = {
+    "a traverse": (PmnsTraverse(""), [f"fake{each}.{leaf}" for each in FOUR for leaf in ("value", "more.one")]),
+    "a name of each": (PmnsNames([f"fake{each}.more.one" for each in FOUR]), [Pmid.build(each, 1, 1) for each in FOUR]),
+}
+
+
+@pytest.mark.parametrize("asked", OF_ALL.values(), ids=OF_ALL.keys())
+async def test_asked_of_all_agents_before_one_is_waited_for_is(
+    start: Starter, tmp_path: Path, asked: tuple[Pdu, list[object]]
+) -> None:
+    """So four who are slow take as long as one, and four who hang cost one hard limit together."""
+    request, expected = asked
+    with ExitStack() as stack:
+        leads = [stack.enter_context(Lead(tmp_path, each)) for each in FOUR]
+        async with start(dict.fromkeys(FOUR, "held"), agent_s=AN_HOUR) as running, RawClient(running.path) as client:
+            await client.greeted()
+            await client.send(request)
+            await until(lambda: all(lead.seen(type(request).__name__) for lead in leads))
+            assert nothing_came(client)
+            for lead in reversed(leads):
+                lead.let()
+            reply = await client.answer()
+            assert isinstance(reply, PmnsNames | PmnsIds)
+            found = reply.pmids if isinstance(reply, PmnsIds) else [n for n in reply.names if n.startswith("fake")]
+            assert list(found) == expected
+
+
+async def test_agents_that_hang_cost_a_traverse_their_own_names_only(start: Starter, tmp_path: Path) -> None:
+    agents = {HELD: "held", OTHER: "held", 102: "well"}
+    with Lead(tmp_path, HELD), Lead(tmp_path, OTHER):
+        async with start(agents, agent_s=0.5) as running, RawClient(running.path) as client:
+            await client.greeted()
+            names = await client.answer(PmnsTraverse("", 0))
+            assert isinstance(names, PmnsNames)
+            dynamic = [name for name in names.names if ".more" in name]
+            assert dynamic == ["fake102.more.one"]
+            assert "fake100.value" in names.names
+
+
 async def test_a_store_into_several_agents_is_not_given_up_softly(start: Starter, tmp_path: Path) -> None:
     """One of them has stored when another is late: that it is not known whether both have is the worse answer."""
     other = Pmid.build(OTHER, 0, 0)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pwd
+import select
 import socket
 import sys
 import threading
@@ -19,10 +20,11 @@ from pypcp.errors import NoAgent
 from pypcp.model.ids import Pmid
 from pypcp.model.values import ValueType
 from pypcp.pmcd import daemon, sources
+from pypcp.pmcd.privileged import Helper
 from pypcp.pmcd.router import LocalRoute
 from pypcp.pmda.agent import Agent
 from pypcp.pmda.interface import Client, FetchRequest
-from running import HELD_AGENT, Starter
+from running import FAKE_AGENT, HELD_AGENT, Starter
 
 pytestmark = pytest.mark.anyio
 OWN = "pmcd 2 dso pmcd_init /var/lib/pcp/pmdas/pmcd/pmda_pmcd.so\n"
@@ -152,6 +154,30 @@ async def test_an_agent_that_stops_within_a_pdu_holds_up_no_reload(
                 await until(done.is_set)
                 await honest.is_answered()
             assert stream._frames.pending
+
+
+async def test_a_privileged_helper_that_says_nothing_holds_up_its_agents_only(start: Starter, tmp_path: Path) -> None:
+    path = tmp_path / "root.socket"
+    async with start(helper=Helper(path)) as running, running.client() as client, beside(running) as honest:
+        with socket.socket(socket.AF_UNIX) as mute:
+            mute.bind(str(path))
+            mute.listen()
+            (tmp_path / "pmcd.conf").write_text(
+                f'fake {VALUE.domain} pipe binary "{sys.executable}" "{FAKE_AGENT}" {VALUE.domain} well\n'
+            )
+            reload = asyncio.create_task(running.daemon.reload())
+            await until(lambda: is_waiting(mute))
+            await honest.is_answered()
+            assert not reload.done()
+        path.unlink()
+        await reload
+        await until(lambda: running.keeper(VALUE.domain).refusal is None)
+        assert (await client.fetch([VALUE])).value_sets[0].value == 1
+
+
+def is_waiting(listener: socket.socket) -> bool:
+    """Does somebody wait to be accepted?"""
+    return bool(select.select([listener], [], [], 0)[0])
 
 
 MANY = 20_000

@@ -7,13 +7,14 @@ import signal
 import socket
 import struct
 import time
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
 import pytest
 
 from fakes.client import RawClient, fetch
 from honest import NUMAGENTS, beside, until
-from peers import OurDaemon
+from peers import OurDaemon, require
 from pypcp.errors import ConnectionLimit, TooBig
 from pypcp.model.ids import Pmid
 from pypcp.model.profile import InDomProfile, Profile
@@ -85,7 +86,17 @@ async def test_agents_have_the_descriptors_that_programs_expect(start: Starter) 
         assert resource.prlimit(agent.pid, resource.RLIMIT_NOFILE)[0] <= 1024
 
 
-async def test_a_thousand_that_come_at_once_are_served(start: Starter) -> None:
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    """Both ends of each connection are this process's."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    require(hard >= 2048, "2048 descriptors for a process (ulimit -Hn)")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_five_hundred_that_come_at_once_are_served(start: Starter, many_descriptors: None) -> None:
     async with start() as running, beside(running) as honest, AsyncExitStack() as stack:
         clients = []
         for _ in range(500):

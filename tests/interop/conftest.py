@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from peers import Daemon, OurDaemon, StockPmcd
+from peers import STOCK_PMCD, Daemon, OurDaemon, StockPmcd, require
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -16,6 +16,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.interop)
             if "lxc" in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.engines)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def stock_pcp() -> None:
+    """What all these tests are about."""
+    require(Path(STOCK_PMCD).exists(), "stock PCP (Debian packages pcp and python3-pcp)")
 
 
 @pytest.fixture(scope="session")

@@ -54,16 +54,18 @@ def test_files_host_and_client_make_the_set_that_stock_sends(tmp_path: Path) -> 
         },
     )
     found = ContextLabels(directory).of("vm", uid=0, gid=0)
-    machine = values(found)["machineid"]
+    told = values(found)
+    # What the machine itself says, which on a new one may be nothing.
+    machine = "".join(f'"{name}":"{told[name]}",' for name in ("machineid",) if name in told)
     assert found.json.decode() == (
-        '{"domainname":"localdomain","groupid":0,"hostname":"vm",'
-        f'"machineid":"{machine}","note":"temp","rack.row":3,"rack.slot":"b","site":"lab","tags":["x","y"],"userid":0}}'
-    ).replace("localdomain", str(values(found)["domainname"]))
+        f'{{"domainname":"{told["domainname"]}","groupid":0,"hostname":"vm",{machine}'
+        '"note":"temp","rack.row":3,"rack.slot":"b","site":"lab","tags":["x","y"],"userid":0}'
+    )
     assert flags(found) == {
         "domainname": CONTEXT,
         "groupid": CONTEXT | OPTIONAL,
         "hostname": CONTEXT,
-        "machineid": CONTEXT,
+        **({"machineid": CONTEXT} if machine else {}),
         "note": CONTEXT | COMPOUND | OPTIONAL,
         "rack.row": CONTEXT | COMPOUND,
         "rack.slot": CONTEXT | COMPOUND,

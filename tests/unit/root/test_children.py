@@ -41,12 +41,16 @@ def exit_status(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def childless() -> bool:
-    try:
-        os.waitpid(-1, os.WNOHANG)
-    except ChildProcessError:
-        return True
-    return False
+def children() -> set[str]:
+    """Of this process, which may have daemons that other tests share; those that ended and were not waited for count."""
+    return {pid for listed in Path("/proc/self/task").glob("*/children") for pid in listed.read_text().split()}
+
+
+@pytest.fixture
+def childless() -> Callable[[], bool]:
+    """Are there no children but those that were there before the test?"""
+    before = children()
+    return lambda: children() == before
 
 
 class Trouble(Exception):
@@ -75,7 +79,7 @@ def test_a_body_that_raises_ends_the_child_and_never_runs_on_in_it() -> None:
     assert exit_status(pid) == CRASHED
 
 
-def test_a_child_that_cannot_be_known_by_a_pidfd_is_none() -> None:
+def test_a_child_that_cannot_be_known_by_a_pidfd_is_none(childless: Callable[[], bool]) -> None:
     with descriptors_below(0), pytest.raises(OSError, match="Too many open files"):
         spawn(lambda: time.sleep(20))  # type: ignore[arg-type, return-value]
     assert childless()
@@ -139,7 +143,7 @@ CAT = AgentLine("cat", True, ("/bin/cat",), "f")
 
 
 def test_a_start_that_runs_out_of_descriptors_leaves_neither_a_child_nor_a_descriptor(
-    loop: Loop, starter: Starter
+    loop: Loop, starter: Starter, childless: Callable[[], bool]
 ) -> None:
     before = sorted(os.listdir("/proc/self/fd"))
     failures, limit = set(), 0
@@ -255,7 +259,7 @@ def test_a_daemon_that_the_guard_has_reaped_is_asked_to_end_without_harm(
 
 
 def test_a_daemon_that_cannot_be_started_now_is_started_later(
-    loop: Loop, audit: AuditLog, diary: Diary, tmp_path: Path
+    loop: Loop, audit: AuditLog, diary: Diary, tmp_path: Path, childless: Callable[[], bool]
 ) -> None:
     mark = tmp_path / "mark"
     program = tmp_path / "daemon"
@@ -276,7 +280,7 @@ def test_a_daemon_that_cannot_be_started_now_is_started_later(
 
 
 def test_a_daemon_of_an_unknown_account_is_on_record_and_nothing_is_forked(
-    loop: Loop, audit: AuditLog, diary: Diary, tmp_path: Path
+    loop: Loop, audit: AuditLog, diary: Diary, tmp_path: Path, childless: Callable[[], bool]
 ) -> None:
     keeper(loop, audit, diary, "/bin/true", account="no-such-account").start()
     assert childless()

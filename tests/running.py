@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from pypcp.pmapi.context import Context
+from pypcp.pmcd.agent_keeper import AgentKeeper
 from pypcp.pmcd.daemon import Daemon
 from pypcp.pmcd.limits import Limits
 from pypcp.pmcd.options import Options
+from pypcp.pmcd.privileged import Helper
 from pypcp.pmcd.sources import Sources
 from pypcp.pmda.agent import Agent
 
 FAKE_AGENT = Path(__file__).parent / "fakes" / "agent.py"
+HELD_AGENT = Path(__file__).parent / "fakes" / "held_agent.py"
 VERSION_1_AGENT = Path(__file__).parent / "fakes" / "version_1_agent.py"
 
 
@@ -29,6 +32,17 @@ class Running:
 
     def client(self) -> Context:
         return Context(f"unix:{self.path}")
+
+    def keeper(self, domain: int) -> AgentKeeper:
+        """The keeper of an agent process."""
+        route = self.daemon.router.routes[domain]
+        assert isinstance(route, AgentKeeper)
+        return route
+
+    def is_busy(self, domain: int) -> bool:
+        """Has the agent a request to answer?"""
+        stream = self.keeper(domain)._stream
+        return stream is not None and (stream._current is not None or stream.queued > 0)
 
 
 class Starter:
@@ -45,9 +59,12 @@ class Starter:
         access: str = "",
         *,
         version_1: dict[int, str] | None = None,
+        helper: Helper | None = None,
         **limits: Any,
     ) -> AsyncIterator[Running]:
         """``agents`` are processes, ``{domain: behaviour}``; ``own`` are agents in the daemon; the rest are limits.
+
+        One that behaves as ``held`` wants a :class:`fakes.held_agent.Lead` in the same directory.
 
         ``version_1`` are processes too, ``{domain: behaviour}``, which may begin with words of the agent's line.
         """
@@ -56,7 +73,7 @@ class Starter:
         names.write_text(_name_space([*(agents or {}), *(version_1 or {})]))
         path = self.directory / "pmcd.socket"
         options = Options(socket=path, limits=replace(Limits(), **limits))
-        daemon = Daemon(options, own, Sources(configuration, names), directory=self.directory)
+        daemon = Daemon(options, own, Sources(configuration, names), directory=self.directory, helper=helper)
         stop, ready = asyncio.Event(), asyncio.Event()
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(path))
@@ -75,7 +92,7 @@ class Starter:
 
 def _configuration(directory: Path, agents: dict[int, str], version_1: dict[int, str], access: str) -> Path:
     lines = [
-        f'fake{domain} {domain} pipe binary "{sys.executable}" "{FAKE_AGENT}" {domain} {behaviour}'
+        f'fake{domain} {domain} pipe binary "{sys.executable}" "{_program_of(behaviour)}" {domain} {behaviour}'
         for domain, behaviour in agents.items()
     ]
     for domain, behaviour in version_1.items():
@@ -85,6 +102,10 @@ def _configuration(directory: Path, agents: dict[int, str], version_1: dict[int,
     path = directory / "pmcd.conf"
     path.write_text("\n".join([*lines, access, ""]))
     return path
+
+
+def _program_of(behaviour: str) -> Path:
+    return HELD_AGENT if behaviour == "held" else FAKE_AGENT
 
 
 def _name_space(agents: Sequence[int]) -> str:

@@ -15,7 +15,6 @@ from pypcp.errors import NoAgent, ProtocolError, RequestTimeout, TryAgain
 from pypcp.model.ids import PM_ID_NULL, Pmid
 from pypcp.model.values import ValueType
 from pypcp.pmapi.context import Context
-from pypcp.pmcd.agent_keeper import AgentKeeper
 from pypcp.pmda.agent import Agent
 from pypcp.wire.pdu import PduType, StateChange
 from pypcp.wire.pmns import PmnsIds, PmnsNames
@@ -32,18 +31,6 @@ async def fetched(client: Context, *pmids: int) -> list[object]:
     """Each metric's value, or the class of its error."""
     result = await client.fetch(pmids)
     return [type(each.error) if each.error else each.value for each in result.value_sets]
-
-
-def keeper(running: Running, domain: int) -> AgentKeeper:
-    route = running.daemon.router.routes[domain]
-    assert isinstance(route, AgentKeeper)
-    return route
-
-
-def is_busy(running: Running, domain: int) -> bool:
-    """Has the agent a request to answer?"""
-    stream = keeper(running, domain)._stream
-    return stream is not None and (stream._current is not None or stream.queued > 0)
 
 
 def alive_in_group(group: int) -> list[int]:
@@ -76,9 +63,9 @@ async def test_an_agent_in_good_order_is_relayed(start: Starter) -> None:
 async def test_a_late_agent_costs_its_own_metrics_and_answers_the_next_fetch(start: Starter) -> None:
     async with start({GOOD: "well", BAD: "late 1.0"}, agent_soft_s=0.4) as running, running.client() as client:
         assert await fetched(client, GOOD_VALUE, BAD_VALUE) == [1, TryAgain]
-        await until(lambda: keeper(running, BAD).statistics.requests == 1)
+        await until(lambda: running.keeper(BAD).statistics.requests == 1)
         assert await fetched(client, GOOD_VALUE, BAD_VALUE) == [2, 1]
-        assert keeper(running, BAD).statistics.late == 1
+        assert running.keeper(BAD).statistics.late == 1
 
 
 async def test_a_late_agent_alone_is_waited_for(start: Starter) -> None:
@@ -91,8 +78,8 @@ async def test_whose_turn_does_not_come_within_the_hard_limit_is_told_to_try_aga
         clients = [await stack.enter_async_context(running.client()) for _ in range(4)]
         answers = await asyncio.gather(*[fetched(each, BAD_VALUE) for each in clients])
         assert sorted(answers, key=str) == [[1], [2], [TryAgain], [TryAgain]]
-        assert keeper(running, BAD).statistics.restarts == 0
-        await until(lambda: not is_busy(running, BAD))
+        assert running.keeper(BAD).statistics.restarts == 0
+        await until(lambda: not running.is_busy(BAD))
         assert await fetched(clients[0], BAD_VALUE) == [3]
 
 
@@ -103,7 +90,7 @@ async def test_others_fetch_while_an_agent_hangs(start: Starter) -> None:
         running.client() as other,
     ):
         waiting = asyncio.create_task(fetched(stuck, BAD_VALUE))
-        await until(lambda: is_busy(running, BAD))
+        await until(lambda: running.is_busy(BAD))
         assert [await fetched(other, GOOD_VALUE) for _ in range(20)] == [[count] for count in range(1, 21)]
         assert not waiting.done()
         assert await waiting == [RequestTimeout]
@@ -111,11 +98,11 @@ async def test_others_fetch_while_an_agent_hangs(start: Starter) -> None:
 
 async def test_a_hanging_agent_is_killed_with_its_children_and_started_again(start: Starter) -> None:
     async with start({BAD: "hang"}, agent_s=0.2) as running, running.client() as client:
-        before = keeper(running, BAD).pid
+        before = running.keeper(BAD).pid
         assert await fetched(client, BAD_VALUE) == [RequestTimeout]
-        await until(lambda: keeper(running, BAD).pid not in (0, before) and keeper(running, BAD).refusal is None)
+        await until(lambda: running.keeper(BAD).pid not in (0, before) and running.keeper(BAD).refusal is None)
         await until(lambda: not alive_in_group(before))
-        assert keeper(running, BAD).statistics.restarts == 1
+        assert running.keeper(BAD).statistics.restarts == 1
 
 
 @pytest.mark.parametrize("behaviour", ["garbage", "print", "half", "short", "wrong", "overlapping", "die", "cut"])
@@ -124,7 +111,7 @@ async def test_a_broken_reply_ends_the_agent_alone(start: Starter, behaviour: st
         first = await client.fetch([GOOD_VALUE, BAD_VALUE])
         assert first.value_sets[0].value == 1
         assert isinstance(first.value_sets[1].error, ProtocolError | NoAgent)
-        await until(lambda: keeper(running, BAD).statistics.restarts == 1)
+        await until(lambda: running.keeper(BAD).statistics.restarts == 1)
         second = await client.fetch([GOOD_VALUE])
         assert second.value_sets[0].value == 2
         assert (first.changes | second.changes) & StateChange.DROP_AGENT
@@ -141,7 +128,7 @@ async def test_a_reply_that_nobody_asked_for_is_not_taken_for_the_next(start: St
 async def test_an_agent_that_floods_is_ended(start: Starter) -> None:
     async with start({BAD: "flood"}) as running, running.client() as client:
         assert await fetched(client, BAD_VALUE) in ([1], [NoAgent])
-        await until(lambda: keeper(running, BAD).statistics.restarts == 1)
+        await until(lambda: running.keeper(BAD).statistics.restarts == 1)
 
 
 async def test_after_a_hiccup_values_are_fresh_again(start: Starter) -> None:
@@ -152,7 +139,7 @@ async def test_after_a_hiccup_values_are_fresh_again(start: Starter) -> None:
         await client.lookup_descs([GOOD_VALUE, BAD_VALUE])
         assert (await fetched(client, GOOD_VALUE, BAD_VALUE))[1] == 1
         assert (await fetched(client, GOOD_VALUE, BAD_VALUE))[1] is TryAgain
-        await until(lambda: not is_busy(running, BAD))
+        await until(lambda: not running.is_busy(BAD))
         assert (await fetched(client, GOOD_VALUE, BAD_VALUE))[1] == 3
 
 
@@ -161,7 +148,7 @@ async def test_requests_of_clients_that_left_do_not_wait_for_an_agent(start: Sta
         for _ in range(10):
             async with running.client() as leaver:
                 leaving = asyncio.create_task(leaver.fetch([BAD_VALUE]))
-                await until(lambda: is_busy(running, BAD))
+                await until(lambda: running.is_busy(BAD))
                 leaving.cancel()
         async with running.client() as client:
             assert (await fetched(client, BAD_VALUE))[0] in (2, 3)
@@ -171,7 +158,7 @@ async def test_a_client_that_leaves_does_not_take_the_exchange_with_it(start: St
     async with start({BAD: "late 0.2"}) as running:
         async with running.client() as leaver:
             leaving = asyncio.create_task(fetched(leaver, BAD_VALUE))
-            await until(lambda: is_busy(running, BAD))
+            await until(lambda: running.is_busy(BAD))
             leaving.cancel()
         async with running.client() as client:
             assert await fetched(client, BAD_VALUE) == [2]
@@ -181,7 +168,7 @@ async def test_an_agent_that_is_not_ready_says_try_again_until_it_is(start: Star
     async with start({BAD: "unready 1.0"}) as running, running.client() as client:
         assert await fetched(client, BAD_VALUE) == [TryAgain]
         assert await fetched(client, BAD_VALUE) == [TryAgain]
-        await until(lambda: keeper(running, BAD).refusal is None)
+        await until(lambda: running.keeper(BAD).refusal is None)
         assert await fetched(client, BAD_VALUE) == [2]
 
 
@@ -225,7 +212,7 @@ async def unready(running: Running) -> None:
 
 
 async def fenced(running: Running) -> None:
-    keeper(running, BAD).fenced = True
+    running.keeper(BAD).fenced = True
 
 
 async def silent(running: Running) -> None:
@@ -247,7 +234,7 @@ async def test_no_slot_is_used_again_before_an_agent_knows_of_its_end(start: Sta
     async with start({BAD: "late 0.3"}) as running:
         async with running.client() as client:
             leaving = asyncio.create_task(fetched(client, BAD_VALUE))
-            await until(lambda: is_busy(running, BAD))
+            await until(lambda: running.is_busy(BAD))
             leaving.cancel()
         await until(lambda: len(running.daemon.clients) == 0)
         async with running.client():
@@ -257,13 +244,13 @@ async def test_no_slot_is_used_again_before_an_agent_knows_of_its_end(start: Sta
 
 async def test_a_reload_keeps_agents_that_stay_and_ends_those_that_go(start: Starter, tmp_path: Path) -> None:
     async with start({GOOD: "well", BAD: "well"}) as running, running.client() as client:
-        stays = keeper(running, GOOD).pid
+        stays = running.keeper(GOOD).pid
         assert await fetched(client, GOOD_VALUE, BAD_VALUE) == [1, 1]
         configuration = tmp_path / "pmcd.conf"
         configuration.write_text(configuration.read_text().splitlines()[0] + "\n")
         await running.daemon.reload()
         assert await fetched(client, GOOD_VALUE, BAD_VALUE) == [2, NoAgent]
-        assert keeper(running, GOOD).pid == stays
+        assert running.keeper(GOOD).pid == stays
 
 
 async def test_clients_fetch_on_while_agents_are_added_and_removed(start: Starter, tmp_path: Path) -> None:
@@ -271,7 +258,7 @@ async def test_clients_fetch_on_while_agents_are_added_and_removed(start: Starte
     async with start({GOOD: "echo", BAD: "echo"}) as running:
         configuration = tmp_path / "pmcd.conf"
         whole = configuration.read_text()
-        stays = keeper(running, GOOD).pid
+        stays = running.keeper(GOOD).pid
         stop = asyncio.Event()
         seen: set[tuple[object, ...]] = set()
         fetching = [asyncio.create_task(_fetch_on(running, stop, seen)) for _ in range(10)]
@@ -282,7 +269,7 @@ async def test_clients_fetch_on_while_agents_are_added_and_removed(start: Starte
             seen.clear()
         stop.set()
         await asyncio.gather(*fetching)
-        assert keeper(running, GOOD).pid == stays
+        assert running.keeper(GOOD).pid == stays
 
 
 async def _fetch_on(running: Running, stop: asyncio.Event, seen: set[tuple[object, ...]]) -> None:

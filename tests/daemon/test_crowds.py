@@ -1,7 +1,9 @@
 """Thousands of clients, or as many as there are descriptors: those that are in are served, the others are told."""
 
 import asyncio
+import os
 import resource
+import signal
 import socket
 import struct
 import time
@@ -105,6 +107,25 @@ async def test_five_hundred_that_come_at_once_are_served(start: Starter, many_de
         for client in clients:
             assert isinstance(await client.answer(fetch(NUMAGENTS)), Result)
         assert len(running.daemon.clients) == 501
+
+
+async def test_those_who_come_while_it_is_busy_wait_and_are_served(loop_name: str) -> None:
+    """Stopped it is as busy as can be. Stock lets six wait."""
+    with OurDaemon(loop=loop_name) as daemon:
+        os.kill(daemon.pid, signal.SIGSTOP)
+        async with AsyncExitStack() as stack:
+            try:
+                clients = [
+                    await stack.enter_async_context(RawClient(where))
+                    for where in (daemon.socket, daemon.port)
+                    for _ in range(100)
+                ]
+            finally:
+                os.kill(daemon.pid, signal.SIGCONT)
+            for client in clients:
+                await client.greeted()
+            for client in clients:
+                assert isinstance(await client.answer(fetch(NUMAGENTS)), Result)
 
 
 async def test_connections_that_are_reset_at_once_disturb_nobody(loop_name: str) -> None:

@@ -3,16 +3,19 @@
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
 from fakes.client import GREETING, RawClient, fetch
 from honest import NUMAGENTS, beside, until
-from pypcp.errors import ProtocolError
+from peers import OurDaemon
+from pypcp.errors import PermissionDenied, ProtocolError
+from pypcp.model.values import ValueSet, ValueType
 from pypcp.wire.attribute import Attribute, AttributeKey
 from pypcp.wire.desc import DescReply, DescRequest
 from pypcp.wire.handshake import Challenge, Creds
-from pypcp.wire.pdu import Feature, Pdu
+from pypcp.wire.pdu import Feature, Pdu, encode
 from pypcp.wire.result import Result
 from running import Starter
 
@@ -68,6 +71,25 @@ async def test_who_ignores_a_refusal_is_closed(start: Starter, credentials: Pdu 
         await client.receive()
         assert await client.code(credentials) == code
         assert await client.answer(REQUEST) is CLOSED
+
+
+STRANGERS = {"the option": ["-S"], "a rule for users": ["-c", "pmcd.conf"]}
+
+
+@pytest.mark.parametrize("options", STRANGERS.values(), ids=STRANGERS.keys())
+async def test_a_stranger_whom_it_refuses_gets_nothing_by_going_on(
+    tmp_path: Path, loop_name: str, options: list[str]
+) -> None:
+    """Stock answers such a client by TCP: neither -S nor a rule for users binds who does not read the refusal."""
+    (tmp_path / "pmcd.conf").write_text("pmcd 2 dso pmcd_init /none.so\n[access]\ndisallow users *: all;\n")
+    where = [str(tmp_path / each) if each.endswith(".conf") else each for each in options]
+    value = ValueSet.singular(NUMAGENTS, 1, ValueType.U32)
+    with OurDaemon(*where, tool="pmcd", loop=loop_name) as daemon:
+        for request in (GREETING[20:] + fetch(NUMAGENTS), encode(Result(0, [value])), encode(REQUEST)):
+            async with RawClient(daemon.port) as client:
+                await client.receive()
+                assert await client.code(Creds()) == PermissionDenied.code
+                assert await client.answer(request) is CLOSED
 
 
 async def test_after_a_refusal_good_credentials_are_taken(start: Starter) -> None:

@@ -240,7 +240,7 @@ def cases(table: dict[str, Any]) -> Any:
 @cases(REFUSED)
 async def test_refused_with_its_code_and_forgotten_is(start: Starter, what: tuple[bytes, int]) -> None:
     request, code = what
-    async with start(own=[kitchen_sink()]) as running, RawClient(running.path) as client:
+    async with start(own=[kitchen_sink()]) as running, beside(running), RawClient(running.path) as client:
         await client.greeted()
         assert await client.code(request) == code
         if request[4:8] != words(PduType.CREDS):
@@ -256,6 +256,6 @@ async def test_closed_without_a_word_is_a_connection_that_brings(start: Starter,
 
 @cases(SILENT)
 async def test_taken_in_silence_is(start: Starter, what: bytes) -> None:
-    async with start(own=[kitchen_sink()]) as running, RawClient(running.path) as client:
+    async with start(own=[kitchen_sink()]) as running, beside(running), RawClient(running.path) as client:
         await client.greeted()
         assert await client.code(what + STILL_THERE) == 0

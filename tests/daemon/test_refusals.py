@@ -102,6 +102,25 @@ async def test_changes_are_told_once_before_the_next_values_and_before_nothing_e
         assert isinstance(await client.answer(fetch(NUMAGENTS)), Result)
 
 
+async def test_changes_are_kept_for_each_client_until_a_fetch_of_it_has_values(start: Starter) -> None:
+    async with (
+        start(own=[kitchen_sink()], reply_bytes=2000) as running,
+        RawClient(running.path) as client,
+        RawClient(running.path) as other,
+    ):
+        await client.greeted()
+        await other.greeted()
+        for each in (client, other):
+            assert isinstance(await each.answer(fetch(SINK | 106)), Result)
+        running.daemon.announce(StateChange.NAMES_CHANGE)
+        assert await client.code(fetch(*[SINK | 106] * 100)) == TooBig.code
+        assert await client.code(fetch(*[SINK | 106] * 1000)) == TooBig.code
+        for each in (client, other):
+            assert await each.answer(fetch(SINK | 106)) == Error(StateChange.NAMES_CHANGE)
+            assert isinstance(await each.answer(), Result)
+            assert isinstance(await each.answer(fetch(SINK | 106)), Result)
+
+
 async def test_changes_are_told_before_a_long_answer_too(start: Starter) -> None:
     async with start(own=[kitchen_sink()]) as running, RawClient(running.path) as client:
         await client.greeted()

@@ -2,19 +2,29 @@
 
 import asyncio
 import os
+import pwd
+import select
+import socket
+import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fakes.client import RawClient, fetch
+from fakes.held_agent import AND_HALF_MORE, BY_HALF, Lead
 from honest import beside, until
 from pypcp.errors import NoAgent
 from pypcp.model.ids import Pmid
 from pypcp.model.values import ValueType
+from pypcp.pmcd import daemon, sources
+from pypcp.pmcd.privileged import Helper
 from pypcp.pmcd.router import LocalRoute
 from pypcp.pmda.agent import Agent
 from pypcp.pmda.interface import Client, FetchRequest
-from running import Starter
+from running import FAKE_AGENT, HELD_AGENT, Starter
 
 pytestmark = pytest.mark.anyio
 OWN = "pmcd 2 dso pmcd_init /var/lib/pcp/pmdas/pmcd/pmda_pmcd.so\n"
@@ -79,3 +89,170 @@ async def test_an_agent_that_takes_long_to_stop_holds_nobody_up_and_is_asked_not
     finally:
         may_stop.set()
         await stopping
+
+
+# What goes on beside a reload: an honest client is answered from its beginning to its end.
+
+
+class NameService:
+    """A name service that says nothing until it may; ``slow`` is what it is asked for then."""
+
+    def __init__(self) -> None:
+        self.asked, self.may_answer = threading.Event(), threading.Event()
+
+    def before(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, but slow where it is asked for what is."""
+
+        def asked(name: str, *more: Any, **named: Any) -> Any:
+            if name.startswith("slow"):
+                self.asked.set()
+                self.may_answer.wait(10.0)
+            return function("localhost" if name == "slow.example" else "root", *more, **named)
+
+        return asked
+
+
+@pytest.mark.parametrize("rule", ["disallow slow.example : store;", "disallow user slow : store;"])
+async def test_clients_are_answered_while_a_name_service_says_nothing(
+    start: Starter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rule: str
+) -> None:
+    service = NameService()
+    async with start() as running, beside(running) as honest:
+        monkeypatch.setattr(socket, "getaddrinfo", service.before(socket.getaddrinfo))
+        monkeypatch.setattr(pwd, "getpwnam", service.before(pwd.getpwnam))
+        (tmp_path / "pmcd.conf").write_text(f"[access]\n{rule}\n")
+        reload = asyncio.create_task(running.daemon.reload())
+        try:
+            await until(service.asked.is_set)
+            await honest.is_answered()
+            assert not reload.done()
+        finally:
+            service.may_answer.set()
+        await reload
+        rules = running.daemon.gate.rules
+        assert rules.hosts or rules.users
+
+
+@pytest.mark.parametrize("asked_for", [True, False], ids=["of a reply", "of something nobody asked for"])
+async def test_an_agent_that_stops_within_a_pdu_holds_up_no_reload(
+    start: Starter, tmp_path: Path, asked_for: bool
+) -> None:
+    with Lead(tmp_path, VALUE.domain) as lead:
+        async with start({VALUE.domain: "held"}, agent_s=3600.0) as running, RawClient(running.path) as client:
+            await client.greeted()
+            lead.let(BY_HALF if asked_for else AND_HALF_MORE)
+            await client.send(fetch(VALUE))
+            if not asked_for:
+                assert await client.receive()
+            stream = running.keeper(VALUE.domain)._stream
+            assert stream is not None
+            await until(lambda: stream._frames.pending)
+            async with beside(running) as honest:
+                done = asyncio.Event()
+                running.daemon.reloaded = done.set
+                running.daemon.told_to_reload.set()  # what SIGHUP does
+                await until(done.is_set)
+                await honest.is_answered()
+            assert stream._frames.pending
+
+
+async def test_a_privileged_helper_that_says_nothing_holds_up_its_agents_only(start: Starter, tmp_path: Path) -> None:
+    path = tmp_path / "root.socket"
+    async with start(helper=Helper(path)) as running, running.client() as client, beside(running) as honest:
+        with socket.socket(socket.AF_UNIX) as mute:
+            mute.bind(str(path))
+            mute.listen()
+            (tmp_path / "pmcd.conf").write_text(
+                f'fake {VALUE.domain} pipe binary "{sys.executable}" "{FAKE_AGENT}" {VALUE.domain} well\n'
+            )
+            reload = asyncio.create_task(running.daemon.reload())
+            await until(lambda: is_waiting(mute))
+            await honest.is_answered()
+            assert not reload.done()
+        path.unlink()
+        await reload
+        await until(lambda: running.keeper(VALUE.domain).refusal is None)
+        assert (await client.fetch([VALUE])).value_sets[0].value == 1
+
+
+def is_waiting(listener: socket.socket) -> bool:
+    """Does somebody wait to be accepted?"""
+    return bool(select.select([listener], [], [], 0)[0])
+
+
+MANY = 20_000
+
+
+def many_names(last: str) -> str:
+    """A large name space, as a file has it."""
+    groups = [f"g{number}" for number in range(MANY // 100)]
+    blocks = [
+        f"many.{group} {{\n" + "".join(f"    m{item} 300:{at}:{item}\n" for item in range(100)) + "}\n"
+        for at, group in enumerate(groups)
+    ]
+    root = f"root {{\n    many\n    pmcd\n    {last} 301:0:0\n}}\n"
+    return root + "pmcd {\n    numagents 2:0:2\n}\nmany {\n" + "\n".join(groups) + "\n}\n" + "".join(blocks)
+
+
+async def test_clients_are_answered_while_a_large_name_space_is_read_and_put_together(
+    start: Starter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered: list[int] = []
+
+    def noted(function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function; how many requests were answered while it ran is noted."""
+
+        def noting(*arguments: Any, **named: Any) -> Any:
+            before = honest.answered
+            try:
+                return function(*arguments, **named)
+            finally:
+                answered.append(honest.answered - before)
+
+        return noting
+
+    async with start() as running, running.client() as client, beside(running) as honest:
+        monkeypatch.setattr(sources, "load_name_space", noted(sources.load_name_space))
+        monkeypatch.setattr(daemon, "merged_names", noted(daemon.merged_names))
+        for last in ("first", "second"):
+            (tmp_path / "names").write_text(many_names(last))
+            await running.daemon.reload()
+            assert await client.lookup_name(last)
+    assert len(answered) == 2 * 3
+    assert all(map(sum, zip(answered[:3], answered[3:], strict=True))), answered
+
+
+async def test_a_reload_that_changes_nothing_leaves_all_as_it_is_and_holds_up_nobody(
+    start: Starter, tmp_path: Path
+) -> None:
+    async with start() as running, beside(running) as honest:
+        (tmp_path / "names").write_text(many_names("last"))
+        await running.daemon.reload()
+        honest.answered = 0
+        router = running.daemon.router
+        while honest.answered < 100:
+            await running.daemon.reload()
+        assert running.daemon.router is router
+
+
+async def test_an_agent_that_begins_is_told_of_clients_that_come_and_go_while_others_do_not_begin(
+    start: Starter, tmp_path: Path
+) -> None:
+    domain, gate = VALUE.domain, tmp_path / "gate"
+    os.mkfifo(gate)
+    with Lead(tmp_path, domain) as lead:
+        async with start() as running:
+            (tmp_path / "pmcd.conf").write_text(
+                f'held {domain} pipe binary "{sys.executable}" "{HELD_AGENT}" {domain}\n'
+                f"slow {domain + 1} pipe binary /bin/cat {gate}\n"
+            )
+            reload = asyncio.create_task(running.daemon.reload())
+            await until(lambda: lead.seen("Creds"))
+            async with RawClient(running.path) as client:
+                await client.greeted()
+                await until(lambda: lead.seen("Attribute"))
+            await until(lambda: lead.seen("Error"))
+            assert not reload.done()
+            await written_to(gate, "this is no agent\n")
+            await reload
+            assert running.keeper(domain).refusal is None

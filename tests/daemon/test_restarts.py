@@ -3,14 +3,19 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from honest import until
 from pypcp.errors import NoAgent
 from pypcp.model.ids import Pmid
+from pypcp.pmcd import agent_keeper
 from pypcp.pmcd.agent_keeper import AgentKeeper
+from pypcp.pmcd.agent_stream import AgentStream
+from pypcp.pmcd.daemon import Daemon
+from pypcp.pmcd.limits import Limits
+from pypcp.pmcd.options import Options
 from pypcp.wire.pdu import StateChange
 from running import Running, Starter
 
@@ -21,21 +26,13 @@ NUMAGENTS = Pmid.build(2, 0, 2)
 
 
 def _agent(running: Running) -> AgentKeeper:
-    route = running.daemon.router.routes[DOMAIN]
-    assert isinstance(route, AgentKeeper)
-    return route
-
-
-async def _until(condition: Callable[[], bool], limit_s: float = 5.0) -> None:
-    async with asyncio.timeout(limit_s):
-        while not condition():
-            await asyncio.sleep(0.005)
+    return running.keeper(DOMAIN)
 
 
 async def _kill(agent: AgentKeeper) -> None:
     before = agent.pid
     os.kill(before, signal.SIGKILL)
-    await _until(lambda: agent.pid != before)
+    await until(lambda: agent.pid != before)
 
 
 async def test_without_restarts_an_agent_that_ended_stays_so_until_a_reload(start: Starter) -> None:
@@ -46,7 +43,7 @@ async def test_without_restarts_an_agent_that_ended_stays_so_until_a_reload(star
             assert isinstance((await client.fetch([VALUE])).value_sets[0].error, NoAgent)
         assert agent.statistics.restarts == 0
         await running.daemon.reload()
-        await _until(lambda: agent.refusal is None)
+        await until(lambda: agent.refusal is None)
         assert (await client.fetch([VALUE])).value_sets[0].value == 1
 
 
@@ -56,8 +53,76 @@ async def test_a_reload_does_not_wait_for_the_next_try(start: Starter) -> None:
         for times in (1, 2, 3, 4):  # untold, the second would be a second later, the third two, the fourth four
             await _kill(agent)
             await running.daemon.reload()
-            await _until(lambda: agent.refusal is None, limit_s=3.5)
+            await until(lambda: agent.refusal is None, limit_s=3.5)
             assert agent.statistics.restarts == times
+
+
+class Delays:
+    """What the keeper would wait between two lives of its agent; here it does not."""
+
+    def __init__(self, hello_s: float) -> None:
+        self.seen: list[float] = []
+        self._hello_s = hello_s
+        self._timeout = asyncio.timeout
+
+    def __call__(self, seconds: float | None) -> asyncio.Timeout:
+        if seconds is None or seconds == self._hello_s:
+            return self._timeout(seconds)
+        self.seen.append(seconds)
+        return self._timeout(0.0)
+
+
+class Clock:
+    """The time by which an agent is steady."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+HELLO_S = 7.5
+"""A limit that is no delay of the schedule."""
+
+
+@pytest.fixture
+def delays(monkeypatch: pytest.MonkeyPatch) -> Delays:
+    delays = Delays(HELLO_S)
+    monkeypatch.setattr(asyncio, "timeout", delays)
+    return delays
+
+
+async def test_an_agent_that_cannot_live_is_tried_at_once_and_then_ever_more_rarely(
+    start: Starter, delays: Delays
+) -> None:
+    async with start({DOMAIN: "die_at_start"}, agent_hello_s=HELLO_S):
+        await until(lambda: len(delays.seen) >= 4)
+    assert delays.seen[:4] == [0, 1, 2, 4]
+
+
+async def test_the_rarest_is_once_a_minute(delays: Delays) -> None:
+    async def cannot(stream: AgentStream) -> None:
+        raise OSError("no such program")
+
+    daemon = Daemon(Options(limits=Limits(agent_hello_s=HELLO_S)))
+    agent = AgentKeeper("gone", DOMAIN, cannot, daemon)
+    await until(lambda: len(delays.seen) >= 10)
+    await agent.stop()
+    assert delays.seen[:10] == [0, 1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+async def test_an_agent_that_was_steady_is_started_again_at_once(
+    start: Starter, delays: Delays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(agent_keeper, "time", clock)
+    async with start({DOMAIN: "well"}, agent_hello_s=HELLO_S) as running:
+        for lived_s in (1.0, 59.9, 1.0, 60.1, 1.0):
+            clock.now += lived_s
+            await _kill(_agent(running))
+            await until(lambda: _agent(running).refusal is None)
+    assert delays.seen == [0, 1, 2, 0, 1]
 
 
 async def test_a_reload_leaves_an_agent_that_runs_as_it_is(start: Starter) -> None:
@@ -67,7 +132,7 @@ async def test_a_reload_leaves_an_agent_that_runs_as_it_is(start: Starter) -> No
         await running.daemon.reload()
         assert agent.pid == before
         await _kill(agent)
-        await _until(lambda: agent.refusal is None)
+        await until(lambda: agent.refusal is None)
         assert agent.statistics.restarts == 1
 
 
@@ -87,6 +152,6 @@ async def test_clients_are_told_whether_an_agent_is_new_or_started_again(start: 
         assert await told_after(whole.replace("well", "well 0")) == StateChange.ADD_AGENT | StateChange.DROP_AGENT
         agent = _agent(running)
         await _kill(agent)
-        await _until(lambda: agent.refusal is None)
+        await until(lambda: agent.refusal is None)
         restarted = StateChange.ADD_AGENT | StateChange.RESTART_AGENT | StateChange.DROP_AGENT
         assert (await client.fetch([NUMAGENTS])).changes == restarted

@@ -5,7 +5,8 @@ import pytest
 
 from fakes.client import RawClient, fetch
 from honest import NUMAGENTS, beside
-from pypcp.errors import NoAgent, PermissionDenied, ProtocolError, to_v1
+from interop.test_secure_daemon import SecureDaemon
+from pypcp.errors import NoAgent, PermissionDenied, ProtocolError, TryAgain, to_v1
 from pypcp.model.ids import Pmid
 from pypcp.model.profile import EVERYTHING
 from pypcp.model.values import ValueFormat, ValueType
@@ -130,6 +131,27 @@ async def test_it_is_no_way_round_a_rule_for_users(start: Starter, request_: Pdu
     async with start(access=access) as running, RawClient(running.path) as client:
         await client.receive()
         assert await client.answer(request_) is CLOSED
+
+
+@pytest.mark.parametrize("required", ["-S", "-Q"], ids=["credentials", "certificates"])
+async def test_it_is_no_way_round_what_every_client_has_to_show(required: str, loop_name: str) -> None:
+    with SecureDaemon(required, loop=loop_name) as daemon:
+        for where in (daemon.socket, daemon.port):
+            for request in (PROFILE, FETCH, DescRequest(NUMAGENTS)):
+                async with RawClient(where) as client:
+                    await client.receive()
+                    assert await client.answer(request) is CLOSED
+
+
+async def test_an_agent_that_is_not_ready_is_to_be_asked_again(start: Starter) -> None:
+    async with start({100: "unready 60"}) as running, RawClient(running.path) as client:
+        await opened(running, client)
+        for _ in range(2):
+            result = await client.answer(fetch(FLOAT, highres=False))
+            assert isinstance(result, Result)
+            error = result.value_sets[0].error
+            assert error is not None
+            assert error.code == to_v1(TryAgain.code) == -1044
 
 
 async def test_old_and_new_clients_do_not_mix(start: Starter) -> None:

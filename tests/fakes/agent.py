@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 from pypcp.model.desc import Desc
-from pypcp.model.ids import PM_INDOM_NULL, Pmid
+from pypcp.model.ids import PM_INDOM_NULL, InDom, Pmid
+from pypcp.model.profile import EVERYTHING
 from pypcp.model.units import NONE
 from pypcp.model.values import Semantics, ValueSet, ValueType
 from pypcp.wire.desc import DescReply, DescRequest
@@ -32,6 +33,7 @@ class FakeAgent:
     def __init__(self, domain: int, behaviour: str, seconds: float) -> None:
         self.domain, self.behaviour, self.seconds = domain, behaviour, seconds
         self.fetches = 0
+        self.profile = EVERYTHING
         self.frames = FrameReader()
 
     def run(self) -> None:
@@ -58,8 +60,10 @@ class FakeAgent:
         if isinstance(pdu, Fetch):
             self.fetches += 1
             getattr(self, f"fetch_{self.behaviour}", self.fetch_well)(pdu)
-        elif isinstance(pdu, ProfilePdu) and self.behaviour == "die_at_profile":
-            os._exit(7)
+        elif isinstance(pdu, ProfilePdu):
+            if self.behaviour == "die_at_profile":
+                os._exit(7)
+            self.profile = pdu.profile
         elif isinstance(pdu, DescRequest):
             pmid = Pmid(pdu.pmid)
             self.send(DescReply(Desc(pmid, ValueType.U32, PM_INDOM_NULL, Semantics.INSTANT, NONE)))
@@ -81,6 +85,13 @@ class FakeAgent:
         """Each value tells which metric it is of."""
         time.sleep(self.seconds)
         self.send(Result(0, [ValueSet.singular(pmid, pmid ^ 0x5A5A5A5A, ValueType.U32) for pmid in pdu.pmids]))
+
+    def fetch_profiled(self, pdu: Fetch) -> None:
+        """Of instances 1 to 4 those of the profile that came last, with ten times their number."""
+        time.sleep(self.seconds)
+        wanted = [each for each in (1, 2, 3, 4) if self.profile.includes(InDom.build(self.domain, 1), each)]
+        numbers = [10 * each for each in wanted]
+        self.send(Result(0, [ValueSet(pmid, wanted, numbers, type=ValueType.U32) for pmid in pdu.pmids]))
 
     def fetch_late(self, pdu: Fetch) -> None:
         time.sleep(self.seconds)

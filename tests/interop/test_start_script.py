@@ -1,4 +1,4 @@
-"""Stock's own start script, unmodified, with our daemon in the place of stock's."""
+"""Stock's own scripts, unmodified, with our daemon in the place of stock's: its start, and an agent's installation."""
 
 import os
 import re
@@ -52,6 +52,11 @@ class Machine:
             f"proc 3 pipe binary {PMDAS}/proc/pmdaproc -d 3\n"
             f"linux 60 pipe binary {PMDAS}/linux/pmdalinux\n"
         )
+
+    def private(self, directory: str) -> str:
+        """The command that puts a copy of a directory in its place."""
+        copy = shlex.quote(str(self._directory / Path(directory).name))
+        return f"cp -a {directory} {copy} && mount --bind {copy} {directory}"
 
     def run(self, *commands: str) -> list[tuple[int, str]]:
         """The status and output of each command; they follow each other on one machine."""
@@ -158,3 +163,23 @@ def test_a_configuration_that_is_wrong_is_not_started(machine: Machine) -> None:
     assert "/etc/pcp/pmcd/pmcd.conf:1" in started[1]
     assert "pmcd --verify -A failed, cannot start pmcd" in started[1]
     assert status[0] == 3
+
+
+def test_stocks_scripts_install_and_remove_an_agent(machine: Machine) -> None:
+    """They write the agent's names and its line, signal the daemon, and look whether its metrics come and go."""
+    script = f"unset PMDA_SETUP_RUNNING; cd {PMDAS}/mounts; sh ./"
+    _, private, installed, there, removed, gone = machine.run(
+        f"{SCRIPT} start",
+        f"{machine.private(f'{PMDAS}/mounts')}; {machine.private('/var/lib/pcp/config/pmda')}",
+        f"{script}Install",
+        "pmprobe -v mounts.up; grep ^mounts /etc/pcp/pmcd/pmcd.conf",
+        f"{script}Remove",
+        "pminfo mounts; pmprobe -v kernel.all.nprocs; grep ^mounts /etc/pcp/pmcd/pmcd.conf",
+    )
+    assert private[0] == installed[0] == removed[0] == 0, installed[1] + removed[1]
+    assert re.search(r"Check mounts metrics have appeared \.\.\. \d+ metrics and [1-9]\d* values", installed[1])
+    assert re.search(r"^mounts\.up [1-9]", there[1], re.MULTILINE)
+    assert f"{PMDAS}/mounts/pmdamounts -d 72" in there[1]
+    assert "Check mounts metrics have gone away ... OK" in removed[1]
+    assert gone[1].startswith("Error: mounts: Unknown metric name\nkernel.all.nprocs 1 ")
+    assert "pmdamounts" not in gone[1]

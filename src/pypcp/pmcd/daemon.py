@@ -33,7 +33,7 @@ from pypcp.pmcd.logfile import ClientRow, block, connected
 from pypcp.pmcd.options import Options
 from pypcp.pmcd.plan import PlanCache
 from pypcp.pmcd.privileged import Helper
-from pypcp.pmcd.router import AbsentRoute, LocalRoute, Route, Router, merged_names
+from pypcp.pmcd.router import AbsentRoute, LocalRoute, NamesHere, Route, Router, merged_names, names_here
 from pypcp.pmcd.security import Security
 from pypcp.pmcd.selfmetrics import self_agent
 from pypcp.pmcd.sources import Sources
@@ -60,6 +60,10 @@ def _changes(started: Collection[Route], dropped: Collection[Route]) -> StateCha
 
 def _present(configured: Mapping[AgentSpec, Route]) -> dict[AgentSpec, Route | None]:
     return {spec: None if isinstance(route, AbsentRoute) else route for spec, route in configured.items()}
+
+
+def _names_of(routes: Iterable[Route]) -> list[NamesHere]:
+    return names_here([route.agent for route in routes if isinstance(route, LocalRoute)])
 
 
 def _peer_of(sock: socket.socket) -> tuple[str, int]:
@@ -127,15 +131,28 @@ class Daemon:
         self._own = {each.name: LocalRoute(each, self.announce, self.containers.of) for each in here}
         self._maker = AgentMaker(self, self._own, state, directory, helper, self.containers.of)
         self.configured: dict[AgentSpec, Route] = {}
-        self._route()
+        self._starting: Collection[Route] = ()
+        routes = self._routes()
+        self._answer_by(routes, merged_names(self._static, _names_of(routes)))
 
-    def _route(self) -> None:
-        """Answer by the routes there are now; what was worked out from others is forgotten."""
-        routes = {route.domain: route for route in (*self._own.values(), *self.configured.values())}
-        here = [route.agent for route in routes.values() if isinstance(route, LocalRoute)]
+    def _routes(self) -> Collection[Route]:
+        """The routes there are now, one a domain."""
+        return {route.domain: route for route in (*self._own.values(), *self.configured.values())}.values()
+
+    async def _route(self) -> None:
+        """Answer by the routes there are now, in a name space that is put together beside the clients."""
+        routes = self._routes()
+        self._answer_by(routes, await asyncio.to_thread(merged_names, self._static, _names_of(routes)))
+
+    def _answer_by(self, routes: Iterable[Route], names: Tree) -> None:
+        """What was worked out from other routes and names is forgotten."""
         self._answering = None
-        self.router = Router(routes.values(), merged_names(self._static, here))
+        self.router = Router(routes, names)
         self._forget_plans()
+
+    def _to_be_told(self) -> list[Route]:
+        """Who has to know of clients that come and go: those who answer, and those who are about to."""
+        return list(dict.fromkeys([*self.router.routes.values(), *self._starting]))
 
     def _forget_plans(self) -> None:
         self.plans = PlanCache(self.router, self.limits.reply_bytes, self.limits.plan_cache_bytes)
@@ -164,7 +181,8 @@ class Daemon:
                 route.start_again()
         before, self.configured = self.configured, {spec: kept.get(spec) or started[spec] for spec in wanted}
         if names_changed or _present(before) != _present(self.configured):
-            self._route()
+            await self._route()
+        self._starting = ()
         if self.running:
             new_ones = [route for route in started.values() if not isinstance(route, AbsentRoute)]
             self.announce(_changes(new_ones, dropped))
@@ -177,6 +195,7 @@ class Daemon:
 
     async def _start(self, specs: Sequence[AgentSpec]) -> dict[AgentSpec, Route]:
         started = dict(self._maker.routes(specs))
+        self._starting = [*self._starting, *started.values()]
         for route in self._not_own(started.values()):
             if isinstance(route, LocalRoute):
                 route.start()
@@ -229,9 +248,8 @@ class Daemon:
     async def _reload(self) -> None:
         self.statistics.sighups += 1
         try:
-            configuration, rules, static = await asyncio.to_thread(self._read_sources)
-            if static is not self._static:
-                merged_names(static, [route.agent for route in self._own.values()])
+            own = _names_of(self._own.values())
+            configuration, rules, static = await asyncio.to_thread(self._read_sources, own)
         except (PcpError, ConfigurationError, OSError) as error:
             log.error("nothing is changed: %s", error)
             return
@@ -245,10 +263,16 @@ class Daemon:
         await self.start_agents(names_changed=changed)
         self.reloaded()
 
-    def _read_sources(self) -> tuple[Configuration, AccessRules, Tree]:
-        """In a thread: files may be far away, and so may those who know hosts and accounts by their names."""
+    def _read_sources(self, own: Sequence[NamesHere]) -> tuple[Configuration, AccessRules, Tree]:
+        """In a thread: files may be far away, and so may those who know hosts and accounts by their names.
+
+        ``PmnsError``: the names of the file do not go together with our ``own``.
+        """
         configuration = self.sources.read_configuration()
-        return configuration, rules_of(configuration.statements), self.sources.read_names()
+        rules, static = rules_of(configuration.statements), self.sources.read_names()
+        if static is not self._static:
+            merged_names(static, own)
+        return configuration, rules, static
 
     def _change_gate(self, rules: AccessRules) -> None:
         self._forget_plans()  # and with them that clients may have what they are for
@@ -326,7 +350,7 @@ class Daemon:
             client.gid,
             client.container or "none",
         )
-        for route in self.router.routes.values():
+        for route in self._to_be_told():
             route.attributes_changed(client)
 
     @property
@@ -350,7 +374,7 @@ class Daemon:
         self.channels.reset(connection.fd)
         untold: list[asyncio.Future[None]] = []
         try:
-            for route in self.router.routes.values():
+            for route in self._to_be_told():
                 if (told := route.end_context(client)) is not None:
                     untold.append(told)
         finally:

@@ -22,7 +22,7 @@ from pypcp.pmcd.limits import Limits
 from pypcp.pmcd.options import Places
 from pypcp.pmcd.plan import PlanCache
 from pypcp.pmcd.requests import ANSWERS
-from pypcp.pmcd.router import LocalRoute, Router, merged_names
+from pypcp.pmcd.router import LocalRoute, Router, merged_names, names_here
 from pypcp.pmda.finding import USUAL_AGENTS, find_agent
 from pypcp.pmda.interface import AgentInterface, Client
 from pypcp.pmns.tree import Tree
@@ -56,7 +56,7 @@ class LocalContext(BlockingCalls):
         self._agents = [find_agent(str(each), state=state) if isinstance(each, str | Path) else each for each in agents]
         self._client = Client(uid=os.getuid(), gid=os.getgid(), pid=os.getpid())
         routes = [LocalRoute(agent, self._announce) for agent in self._agents]
-        self._router = Router(routes, merged_names(Tree(), self._agents))
+        self._router = Router(routes, merged_names(Tree(), names_here(self._agents)))
         self._plans = PlanCache(self._router, _LIMITS.reply_bytes, _LIMITS.plan_cache_bytes)
         self._profile = EVERYTHING
         places = Places.of(Paths.find())

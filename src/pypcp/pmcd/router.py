@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from pypcp.errors import (
     AgentFenced,
@@ -20,7 +20,7 @@ from pypcp.errors import (
     PcpError,
     TryAgain,
 )
-from pypcp.model.ids import PM_ID_NULL, dynamic_root
+from pypcp.model.ids import PM_ID_NULL, Pmid, dynamic_root
 from pypcp.pmda.interface import AgentInterface, Client, FetchRequest, refusal_of
 from pypcp.pmda.segments import EmptySegment, Fetched, Segment
 from pypcp.pmns.tree import Tree
@@ -197,12 +197,25 @@ class Router:
         return None if ident == PM_ID_NULL else self.routes.get(ident >> 22 & 0x1FF)
 
 
-def merged_names(static: Tree, agents: Iterable[AgentInterface]) -> Tree:
+class NamesHere(NamedTuple):
+    """The names of an agent in this process as they were at one moment; the agent goes on changing its own."""
+
+    domain: int
+    roots: tuple[str, ...]
+    leaves: tuple[tuple[str, Pmid], ...]
+
+
+def names_here(agents: Iterable[AgentInterface]) -> list[NamesHere]:
+    """The names of agents as they are now."""
+    return [NamesHere(each.domain, tuple(each.dynamic_roots), tuple(each.names.traverse(""))) for each in agents]
+
+
+def merged_names(static: Tree, agents: Iterable[NamesHere]) -> Tree:
     """A name space with the names of ``static``, and those of agents whose names it does not have.
 
     With no file at all every name comes from the agents; with stock's file the daemon's own agent still has its names.
     Of a subtree that an agent changes as it runs, or that ``static`` leaves to one, only the root is taken: the agent
-    is asked for what is below it.
+    is asked for what is below it. It may be done in any thread, and takes a while where there are many names.
     """
     names = Tree()
     known: set[str] = set()
@@ -210,11 +223,11 @@ def merged_names(static: Tree, agents: Iterable[AgentInterface]) -> Tree:
         names.insert(name, pmid)
         known.add(name)
     for agent in agents:
-        for root in agent.dynamic_roots:
+        for root in agent.roots:
             if root not in known:
                 names.insert(root, dynamic_root(agent.domain))
-        for name, pmid in agent.names.traverse(""):
-            if name not in known and not _below(name, agent.dynamic_roots) and names.find_root(name) is None:
+        for name, pmid in agent.leaves:
+            if name not in known and not _below(name, agent.roots) and names.find_root(name) is None:
                 names.insert(name, pmid)
     return names
 

@@ -2,7 +2,7 @@
 
 from pypcp.model.ids import Pmid, dynamic_root
 from pypcp.model.values import ValueType
-from pypcp.pmcd.router import merged_names
+from pypcp.pmcd.router import merged_names, names_here
 from pypcp.pmda.agent import Agent
 from pypcp.pmns.tree import Tree
 
@@ -13,5 +13,5 @@ def test_what_a_file_leaves_to_an_agent_is_asked_of_it_also_where_the_names_are_
         agent.metric(name, item=item, type_=ValueType.U32)(lambda: 42)
     static = Tree()
     static.insert("sample.secret", dynamic_root(29))
-    names = dict(merged_names(static, [agent]).traverse(""))
+    names = dict(merged_names(static, names_here([agent])).traverse(""))
     assert names == {"sample.secret": dynamic_root(29), "sample.number": Pmid.build(29, 0, 0)}

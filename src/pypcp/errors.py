@@ -585,7 +585,7 @@ def error_string(code: int) -> str:
 
 
 def to_v1(code: int) -> int:
-    """A code in PCP 1.x numbering; errno values pass through. See: ipc-versions in the reference."""
+    """A code in PCP 1.x numbering; errno values pass through. See: "Version 1" in docs/reference/protocol.md."""
     return code + V1_SHIFT if code <= PM_ERR_BASE else code
 
 

@@ -1,6 +1,5 @@
-"""The tutorials, run as they are written: every file is saved, every command typed, every output compared."""
+"""The pages with consoles, run as they are written: each file is saved, each command typed, each output compared."""
 
-import os
 import re
 import signal
 import subprocess
@@ -79,18 +78,24 @@ def as_said(said: str, printed: str) -> bool:
     return re.fullmatch(pattern, printed.strip(), re.DOTALL) is not None
 
 
+def pages_with_consoles() -> list[Path]:
+    return [page for page in sorted(DOCS.glob("*/*.md")) if "```console\n" in page.read_text()]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("page", sorted(DOCS.glob("tutorial/*.md")), ids=lambda page: page.stem)
-def test_the_tutorial_does_what_it_says(page, shell):
+@pytest.mark.parametrize("page", pages_with_consoles(), ids=lambda page: page.stem)
+def test_the_page_does_what_it_says(page, shell):
     require(stock("pminfo", "--version").returncode in (0, 1), "stock's clients")
     ran = 0
     for block in BLOCK.finditer(page.read_text()):
         if block["file"]:
-            (shell.directory / block["file"]).write_text(block["text"])
+            file = shell.directory / block["file"]
+            file.write_text(block["text"].replace("44987", str(shell.port)))
         elif block["language"] == "console":
             for command, said in commands_in(block["text"]):
                 printed = shell.type(command)
-                assert as_said(said, printed), f"$ {command}\n{printed}\nbut the page says\n{said}"
+                assert as_said(said, printed.replace(str(shell.port), "44987")), (
+                    f"$ {command}\n{printed}\nbut the page says\n{said}"
+                )
                 ran += 1
-    assert ran > 5
-    assert os.listdir(shell.directory)
+    assert ran

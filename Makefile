@@ -1,6 +1,6 @@
 # make          everything that has to be green before a commit: lint, types, import contracts, tests
 # make up       set up and run the collector in the foreground; options in ARGS, e.g. ARGS="--port 44399"
-# make test     the tests; options for pytest in ARGS, e.g. ARGS="-k fetch -x"
+# make test     the tests, by two processes; options for pytest in ARGS, e.g. ARGS="-k fetch -x -n 0"
 # make engines  as root: the tests with real container engines (Debian packages: tests/containers/engines.py)
 # make format   rewrite the sources the way `make lint` wants them
 # make bench    the daemon beside stock's (needs stock PCP, see bench/README.md); options in ARGS
@@ -31,7 +31,7 @@ up: .venv/.run
 	@exec $(BIN)/pypcp up $(ARGS)
 
 test: .venv/.dev
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 engines: .venv/.dev
 	@PYPCP_REQUIRE_PEERS=1 $(BIN)/python -m pytest -m engines $(ARGS)

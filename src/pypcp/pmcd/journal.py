@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import time
+from dataclasses import asdict
 
 from pypcp.ipc.listeners import Listeners
 from pypcp.pmcd import logfile
@@ -25,7 +26,7 @@ def opened(daemon: Daemon, listeners: Listeners) -> None:
     _tables(daemon)
     logfile.block(log, "process", logfile.process_line(os.getpid()), pid=os.getpid())
     ports = [_port_row(sock) for sock in listeners.sockets]
-    logfile.block(log, "ports", logfile.port_table(ports), ports=[str(row) for row in ports])
+    logfile.block(log, "ports", logfile.port_table(ports), ports=[asdict(row) for row in ports])
 
 
 def reloaded(daemon: Daemon) -> None:

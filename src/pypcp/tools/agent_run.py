@@ -17,6 +17,7 @@ from pypcp.model.desc import Desc
 from pypcp.model.values import ValueType
 from pypcp.pmda.testing import AgentTester, Fetched
 from pypcp.tools.agent import agent_parser
+from pypcp.tools.client_options import guarded
 from pypcp.tools.render import units_text, value_text
 
 _LOOK_S: Final = 0.2
@@ -33,10 +34,14 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("names", metavar="METRIC", nargs="*", help="show these, or all below these names, only")
     parser.add_argument("--once", action="store_true", help="show them once")
     given = parser.parse_intermixed_args(argv)
-    if given.once:
-        return 0 if _show(given.agent, given.names) else 1
+    return guarded(parser.prog, lambda: _run(given.agent, given.names, once=given.once))
+
+
+def _run(agent: str, names: Sequence[str], *, once: bool) -> int:
+    if once:
+        return 0 if _show(agent, names) else 1
     try:
-        _show_on_every_save(given.agent, given.names)
+        _show_on_every_save(agent, names)
     except KeyboardInterrupt:
         print()
     return 0
@@ -100,6 +105,8 @@ def _show(agent: str, names: Sequence[str]) -> bool:
                     print("\n".join(_lines(tester, name)), flush=True)
     except PcpError as error:
         print(f"pypcp agent run: {error}", file=sys.stderr)
+    except BrokenPipeError:
+        raise  # whoever reads what is shown has gone
     except Exception:  # noqa: BLE001 - the author's code, which is being written just now
         traceback.print_exc()
     else:

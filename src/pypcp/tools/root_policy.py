@@ -12,6 +12,9 @@ _USAGE = "usage: pypcp root policy check|explain|show [--policy FILE] [LABEL COM
 
 def main(argv: Sequence[str]) -> int:
     """Become the helper's own image with its policy command, so that what decides is what will decide."""
+    if list(argv[:1]) in (["-h"], ["--help"]):
+        print(_USAGE)
+        return 0
     if list(argv[:1]) != ["policy"]:
         print(_USAGE, file=sys.stderr)
         return 2

@@ -36,7 +36,7 @@ def accounts_file(paths: Paths | None = None) -> Path:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pypcp user", description="Who can log in to pmcd, and with what password.")
-    parser.add_argument("--file", type=Path, help="the file of accounts (default: pmcd/users in /etc/pypcp)")
+    parser.add_argument("--file", type=Path, help="the file of accounts (default: pmcd/users of the configuration)")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add = commands.add_parser(
         "add", help="add a user, or give one another password; it is asked for, or read from a pipe"

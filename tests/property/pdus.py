@@ -42,7 +42,7 @@ NUMBERS = {
     ValueType.DOUBLE: st.floats(allow_nan=False),
 }
 PLAIN = NUMBERS | {
-    ValueType.STRING: TEXT,
+    ValueType.STRING: TEXT.map(lambda text: text.partition("\0")[0]),  # a value ends at its first NUL
     ValueType.AGGREGATE: st.binary(max_size=40),
     ValueType.AGGREGATE_STATIC: st.binary(max_size=40),
 }

@@ -4,21 +4,19 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from containers.collectors import STOCKS, StockDaemon
 from containers.engines import Engine, Lxc, engine
-from containers.served import MAIN, Helper, answers, children, gone, status, until
-from peers import PMDAS, PMNS, STOCK_PATH, STOCK_PMCD, clean_environment, free_port, require, stock
+from containers.served import Helper, answers, children, gone, open_folder, status, until
+from peers import STOCK_PATH, STOCK_PMCD, clean_environment, require, stock
 from pypcp.errors import ContainerNotFound, OsError, PcpError
 from pypcp.pmda.rootclient import RootClient
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
-STOCK_ROOT = f"{PMDAS}/root/pmdaroot"
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +71,7 @@ def test_stocks_client_library_starts_waits_and_terminates_with_our_server(c_cli
 @pytest.fixture
 def stock_server(lxc: Engine, tmp_path: Path) -> Iterator[Path]:
     """Stock's pmdaroot under dbpmda, serving a socket of its own."""
-    require(os.geteuid() == 0 and Path(STOCK_ROOT).exists(), "root, and stock's pmdaroot (Debian package pcp)")
+    require(os.geteuid() == 0 and Path(STOCKS).exists(), "root, and stock's pmdaroot (Debian package pcp)")
     socket = tmp_path / "stock" / "root.socket"
     dbpmda = subprocess.Popen(
         [str(shutil.which("dbpmda", path=STOCK_PATH))],
@@ -84,7 +82,7 @@ def stock_server(lxc: Engine, tmp_path: Path) -> Iterator[Path]:
         text=True,
     )
     assert dbpmda.stdin is not None
-    dbpmda.stdin.write(f"open pipe {STOCK_ROOT} -d 1 -s {socket} -l {tmp_path}/stock.log\n")
+    dbpmda.stdin.write(f"open pipe {STOCKS} -d 1 -s {socket} -l {tmp_path}/stock.log\n")
     dbpmda.stdin.flush()
     try:
         until(lambda: answers(socket), "stock's pmdaroot")
@@ -117,81 +115,11 @@ def test_our_client_starts_waits_and_terminates_with_stocks_server(stock_server:
         until(lambda: gone(agent.pid), "the end of the agent")
 
 
-class StockDaemon:
-    """Stock's pmcd with our helper as its root agent, in a PCP_VAR_DIR of their own."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.folder = folder
-        self.port = free_port()
-        var = folder / "var"
-        (var / "pmcd").mkdir(parents=True, mode=0o700)
-        for name in ("run", "log", "tmp"):
-            (folder / name).mkdir()
-            shutil.chown(folder / name, "pcp")
-        for name in ("pmns", "pmdas", "config"):
-            (var / name).symlink_to(f"/var/lib/pcp/{name}")
-        helper = f"{sys.executable} -I -S -B {MAIN} --trust-environment -l {folder}/root.log --audit {folder}/audit.log"
-        (folder / "policy.toml").write_text(f'agent-files = ["{folder}/pmcd.conf"]\n')
-        (folder / "pmcd.conf").write_text(
-            f"root 1 pipe binary {helper} --policy {folder}/policy.toml --agents-folder {folder}/agents\n"
-            f"pmcd 2 dso pmcd_init {PMDAS}/pmcd/pmda_pmcd.so\n"
-            f"proc 3 pipe binary {PMDAS}/proc/pmdaproc -d 3\n"
-            f"linux 60 pipe binary {PMDAS}/linux/pmdalinux\n"
-        )
-        self.socket = var / "pmcd" / "root.socket"
-        where = {"PCP_VAR_DIR": var, "PCP_RUN_DIR": folder / "run", "PCP_LOG_DIR": folder / "log"}
-        self._environment = clean_environment(**{name: str(path) for name, path in where.items()}, **environment)
-
-    def __enter__(self) -> "StockDaemon":
-        words = [STOCK_PMCD, "-A", "-p", self.port, "-s", self.folder / "run/s", "-c", self.folder / "pmcd.conf"]
-        words += ["-l", self.folder / "pmcd.log", "-n", f"{PMNS}/root"]
-        quiet = subprocess.DEVNULL
-        command = list(map(str, words))
-        subprocess.run(command, env=self._environment, stdin=quiet, stdout=quiet, stderr=quiet, check=True, timeout=60)
-        until((self.folder / "run/pmcd.pid").exists, "pmcd's pid file", 30)
-        self.pid = int((self.folder / "run/pmcd.pid").read_text())
-        until(lambda: stock("pminfo", "-h", f"localhost:{self.port}", "-f", "pmcd.version").returncode == 0, "it", 30)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if gone(self.pid):
-            return
-        everybody = self.everybody()
-        os.kill(self.pid, signal.SIGTERM)
-        until(lambda: all(map(gone, everybody)), "the end of the helper with its daemon", 30)
-
-    def everybody(self) -> list[int]:
-        """The daemon, the helper's processes, and the agents."""
-        return [self.pid, self.helper, self.starter, *children(self.starter)]
-
-    @property
-    def helper(self) -> int:
-        return children(self.pid)[0]
-
-    @property
-    def starter(self) -> int:
-        return children(self.helper)[0]
-
-    def fetch(self, *names: str, container: str = "") -> str:
-        chosen = [f"--container={container}"] if container else []
-        done = stock("pminfo", "-h", f"localhost:{self.port}", *chosen, "-f", *names)
-        return done.stdout + done.stderr
-
-    def agents(self) -> dict[str, int]:
-        """Stock's agents by their program, all of them children of our starter."""
-        found = {}
-        for pid in children(self.starter):
-            found[status(pid)["Name"]] = pid
-        return {name: pid for name, pid in found.items() if name.startswith("pmda")}
-
-
 @pytest.fixture(scope="module")
 def daemon(lxc: Engine) -> Iterator[StockDaemon]:
     require(os.geteuid() == 0 and Path(STOCK_PMCD).exists(), "root, and stock's pmcd (Debian package pcp)")
-    with tempfile.TemporaryDirectory(prefix="pypcp-") as folder:
-        Path(folder).chmod(0o755)
-        with StockDaemon(Path(folder), lxc.environment) as started:
-            yield started
+    with open_folder() as folder, StockDaemon(folder, lxc.environment) as started:
+        yield started
 
 
 def test_stocks_pmcd_starts_its_agents_through_ours(daemon: StockDaemon) -> None:
@@ -207,11 +135,12 @@ def test_stocks_pmcd_shows_the_metrics_of_our_helper(daemon: StockDaemon, lxc: E
         assert line in shown
 
 
-def test_our_metrics_are_described_as_stocks_are(daemon: StockDaemon) -> None:
-    described = stock("pminfo", "-h", f"localhost:{daemon.port}", "-md", "containers").stdout
-    expected = stock("pminfo", "-md", "containers").stdout
-    require(expected, "a running stock pmcd with its root agent")
-    assert described == expected
+def test_our_metrics_are_described_as_stocks_are(daemon: StockDaemon, lxc: Engine) -> None:
+    def described(port: int) -> str:
+        return stock("pminfo", "-h", f"localhost:{port}", "-md", "containers").stdout
+
+    with open_folder() as folder, StockDaemon(folder, lxc.environment, STOCKS) as stocks:
+        assert described(daemon.port) == described(stocks.port) != ""
 
 
 def test_stocks_agents_switch_to_a_container_through_ours(daemon: StockDaemon) -> None:
@@ -270,30 +199,26 @@ def test_agents_survive_the_death_of_the_starter_and_look_into_containers_as_bef
 
 def test_a_killed_guard_costs_the_daemon_its_pipe_and_nobody_else_anything(lxc: Engine) -> None:
     require(os.geteuid() == 0 and Path(STOCK_PMCD).exists(), "root, and stock's pmcd (Debian package pcp)")
-    with tempfile.TemporaryDirectory(prefix="pypcp-") as folder:
-        Path(folder).chmod(0o755)
-        with StockDaemon(Path(folder), lxc.environment) as started:
-            until(lambda: looks_in(started), "look-ups")
-            agents, starter = started.agents(), started.starter
-            os.kill(started.helper, signal.SIGKILL)
-            until(lambda: looks_in(started), "look-ups")
-            os.kill(started.pid, signal.SIGHUP)  # has the daemon start again what has ended
-            until(lambda: tells(started), "metrics", 40)
-            assert not any(gone(pid) for pid in agents.values())
-            successor = children(starter)[-1]
-            everybody = [started.pid, starter, *children(starter), *children(successor)]
-            os.kill(started.pid, signal.SIGTERM)
-            until(lambda: all(map(gone, everybody)), "the end of all with the daemon", 40)
+    with open_folder() as folder, StockDaemon(folder, lxc.environment) as started:
+        until(lambda: looks_in(started), "look-ups")
+        agents, starter = started.agents(), started.starter
+        os.kill(started.helper, signal.SIGKILL)
+        until(lambda: looks_in(started), "look-ups")
+        os.kill(started.pid, signal.SIGHUP)  # has the daemon start again what has ended
+        until(lambda: tells(started), "metrics", 40)
+        assert not any(gone(pid) for pid in agents.values())
+        successor = children(starter)[-1]
+        everybody = [started.pid, starter, *children(starter), *children(successor)]
+        os.kill(started.pid, signal.SIGTERM)
+        until(lambda: all(map(gone, everybody)), "the end of all with the daemon", 40)
 
 
 def test_the_daemons_end_is_the_end_of_helper_and_agents(lxc: Engine) -> None:
     require(os.geteuid() == 0 and Path(STOCK_PMCD).exists(), "root, and stock's pmcd (Debian package pcp)")
-    with tempfile.TemporaryDirectory(prefix="pypcp-") as folder:
-        Path(folder).chmod(0o755)
-        with StockDaemon(Path(folder), lxc.environment) as started:
-            everybody = started.everybody()
-            os.kill(started.pid, signal.SIGKILL)
-            until(lambda: all(map(gone, everybody)), "their end", 30)
+    with open_folder() as folder, StockDaemon(folder, lxc.environment) as started:
+        everybody = started.everybody()
+        os.kill(started.pid, signal.SIGKILL)
+        until(lambda: all(map(gone, everybody)), "their end", 30)
 
 
 def test_a_failure_is_the_same_exception_whoever_serves(stock_server: Path, tmp_path: Path) -> None:

@@ -50,8 +50,9 @@ class StockDaemon:
         words = [STOCK_PMCD, "-A", "-p", self.port, "-s", self.folder / "run/s", "-c", self.folder / "pmcd.conf"]
         words += ["-l", self.folder / "pmcd.log", "-n", f"{PMNS}/root"]
         quiet = subprocess.DEVNULL
-        command = list(map(str, words))
-        subprocess.run(command, env=self._environment, stdin=quiet, stdout=quiet, stderr=quiet, check=True, timeout=60)
+        command, where = list(map(str, words)), self.folder / "log"
+        streams = {"stdin": quiet, "stdout": quiet, "stderr": quiet}
+        subprocess.run(command, cwd=where, env=self._environment, **streams, check=True, timeout=60)
         written = self.folder / "run/pmcd.pid"
         until(lambda: written.exists() and written.read_text().endswith("\n"), "pmcd's pid file", 30)
         self.pid = int(written.read_text())

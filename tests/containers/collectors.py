@@ -24,10 +24,14 @@ def _configured(root: str, folder: Path) -> str:
 
 
 class StockDaemon:
-    """Stock's pmcd with a helper, ours or stock's, as its root agent, in a PCP_VAR_DIR of their own."""
+    """Stock's pmcd with a helper, ours or stock's, as its root agent, in a PCP_VAR_DIR of their own.
 
-    def __init__(self, folder: Path, environment: dict[str, str], root: str = OURS) -> None:
+    ``hidden`` is a mount that none of them is to see.
+    """
+
+    def __init__(self, folder: Path, environment: dict[str, str], root: str = OURS, hidden: str = "") -> None:
         self.folder = folder
+        self._hide = ["unshare", "-m", "sh", "-c", f'umount "{hidden}" && exec "$@"', "sh"] if hidden else []
         self.port = free_port()
         var = folder / "var"
         (var / "pmcd").mkdir(parents=True, mode=0o700)
@@ -50,11 +54,11 @@ class StockDaemon:
         words = [STOCK_PMCD, "-A", "-p", self.port, "-s", self.folder / "run/s", "-c", self.folder / "pmcd.conf"]
         words += ["-l", self.folder / "pmcd.log", "-n", f"{PMNS}/root"]
         quiet = subprocess.DEVNULL
-        command, where = list(map(str, words)), self.folder / "log"
+        command, where = self._hide + list(map(str, words)), self.folder / "log"
         streams = {"stdin": quiet, "stdout": quiet, "stderr": quiet}
         subprocess.run(command, cwd=where, env=self._environment, **streams, check=True, timeout=60)
         written = self.folder / "run/pmcd.pid"
-        until(lambda: written.exists() and written.read_text().endswith("\n"), "pmcd's pid file", 30)
+        until(lambda: written.exists() and written.read_text(), "pmcd's pid file", 30)
         self.pid = int(written.read_text())
         until(lambda: stock("pminfo", "-h", f"localhost:{self.port}", "-f", "pmcd.version").returncode == 0, "it", 30)
         return self

@@ -1,9 +1,14 @@
 """Stock and ours on each side of pmdaroot's socket: client library, server, pmcd and its agents."""
 
+import contextlib
+import ctypes
 import os
 import shutil
 import signal
+import socket
+import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +20,10 @@ from containers.served import Helper, answers, children, gone, open_folder, stat
 from peers import STOCK_PATH, STOCK_PMCD, clean_environment, require, stock
 from pypcp.errors import ContainerNotFound, OsError, PcpError
 from pypcp.pmda.rootclient import RootClient
+from pypcp.wire.root import Kind, LookupRequest, encode
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
+_PIDFD_GETFD = 438
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +181,71 @@ def looks_in(daemon: StockDaemon) -> bool:
 
 def tells(daemon: StockDaemon) -> bool:
     return '"known"] value "lxc"' in daemon.fetch("containers.engine")
+
+
+def lying(kind: int = Kind.PROCESSID_REQUEST, length: int = 24, name: int = -1) -> bytes:
+    """A request whose lengths are not true."""
+    return struct.pack("=IiiIii", kind, length, 0, 2, 0, name)
+
+
+def test_p8_a_request_that_lies_costs_a_daemon_without_root_nothing(daemon: StockDaemon) -> None:
+    before = daemon.everybody()
+    for garbage in (lying(), lying(length=-1), lying(length=4200, name=7900), lying(kind=0x9FFF), b"\xff" * 200):
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.connect(str(daemon.socket))
+            peer.settimeout(10)
+            peer.recv(24)
+            peer.sendall(garbage)
+            peer.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(ConnectionResetError):
+                assert peer.recv(1) == b""
+    assert looks_in(daemon)
+    assert tells(daemon)
+    assert daemon.everybody() == before
+
+
+def own_connection(pid: int, path: Path) -> socket.socket:
+    """The connection that a process has to a socket, in our hands: what we send comes from that process."""
+    with contextlib.ExitStack() as held:
+        pidfd = os.pidfd_open(pid)
+        held.callback(os.close, pidfd)
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            if os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:"):
+                taken = socket.socket(fileno=ctypes.CDLL(None).syscall(_PIDFD_GETFD, pidfd, int(name), 0))
+                with contextlib.suppress(OSError):  # it only listens
+                    if taken.getpeername() == str(path):
+                        return taken
+                taken.close()
+    raise AssertionError(f"process {pid} is not connected to {path}")
+
+
+def test_p8_a_daemon_that_sends_nonsense_itself_loses_that_connection_and_its_agents_nothing(lxc: Engine) -> None:
+    require(os.geteuid() == 0 and Path(STOCK_PMCD).exists(), "root, and stock's pmcd (Debian package pcp)")
+    with open_folder() as folder, StockDaemon(folder, lxc.environment) as started:
+        until(lambda: looks_in(started) and tells(started), "service")
+        before = started.everybody()
+        with own_connection(started.pid, started.socket) as control:
+            control.sendall(lying(Kind.START_REQUEST, length=8012))
+            control.settimeout(10)
+            assert control.recv(1) == b""
+        assert tells(started)
+        assert looks_in(started)
+        assert started.everybody() == before
+
+
+def test_p9_a_client_that_never_reads_holds_up_neither_the_daemon_nor_other_clients(daemon: StockDaemon) -> None:
+    question = encode(LookupRequest(Kind.CGROUPNAME_REQUEST, b"known")) * 100
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.connect(str(daemon.socket))
+        deaf.settimeout(1.0)
+        with pytest.raises(TimeoutError):
+            while True:
+                deaf.sendall(question)
+        for _ in range(5):
+            begun = time.monotonic()
+            assert tells(daemon)
+            assert looks_in(daemon)
+            assert time.monotonic() - begun < 2
 
 
 def test_no_answer_is_lost_or_sent_twice_however_often_the_workers_die(daemon: StockDaemon) -> None:

@@ -390,6 +390,71 @@ def test_a_container_of_lxcs_that_is_starting_is_looked_at_until_its_process_is_
         monitor.communicate()
 
 
+MONITOR = """
+import ctypes, os, signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+ctypes.CDLL(None).unshare(0x20000000)  # CLONE_NEWPID
+if os.fork() == 0:
+    signal.pause()
+print("started", flush=True)
+signal.pause()
+"""
+
+
+@contextlib.contextmanager
+def monitor(folder: Path, name: str) -> Iterator[int]:
+    """A process of the title that LXC's monitors have, and its child, which is process 1 of a name space; its pid."""
+    titled = subprocess.Popen(
+        [f"[lxc monitor] {folder} {name}"],
+        executable="/usr/bin/python3",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with titled:
+        assert titled.stdin and titled.stdout
+        titled.stdin.write(MONITOR)
+        titled.stdin.close()
+        assert titled.stdout.readline() == "started\n"
+        [first] = map(int, Path(f"/proc/{titled.pid}/task/{titled.pid}/children").read_text().split())
+        try:
+            yield first
+        finally:
+            os.kill(first, signal.SIGKILL)
+            titled.kill()
+
+
+@pytest.mark.parametrize("engine", ["lxd", "incus"])
+def test_instances_of_lxds_are_links_into_a_pool_and_run_beneath_a_monitor(tmp_path: Path, engine: str) -> None:
+    """As LXD 5.0.2 left them: one running, one stopped, one running that is of a project."""
+    require(os.geteuid() == 0, "root, whose monitors alone are believed")
+    folder = tmp_path / "containers"
+    folder.mkdir()
+    for name in ("c1", "c2", "shop_web"):
+        (tmp_path / "storage-pools/default/containers" / name).mkdir(parents=True)
+        (folder / name).symlink_to(tmp_path / "storage-pools/default/containers" / name)
+    with monitor(folder, "c1") as first, monitor(folder, "shop_web") as second, monitor(tmp_path, "c2"):
+        found = by_name(Lxc(engine, str(folder), "/sys/fs/cgroup").scan())
+        assert {name: (one.engine, one.running, one.pid) for name, one in found.items()} == {
+            "c1": (engine, True, first),
+            "c2": (engine, False, 0),
+            "shop_web": (engine, True, second),
+        }
+        assert found["c1"].start_time == start_time(first)
+
+
+def test_lxd_and_incus_are_looked_for_where_packages_and_the_snap_have_them() -> None:
+    noted: list[str] = []
+    engines = Lxc.configured({}, "/sys/fs/cgroup", lambda event, **_: noted.append(event))
+    assert [(engine.name, *(root.path for root in engine.roots())) for engine in engines] == [
+        ("lxc", "/var/lib/lxc"),
+        ("lxd", "/var/lib/lxd/containers"),
+        ("lxd", "/var/snap/lxd/common/lxd/containers"),
+        ("incus", "/var/lib/incus/containers"),
+    ]
+    assert noted == []
+
+
 def test_an_engine_is_looked_at_as_soon_as_it_says(tree: Path) -> None:
     engine = Busy(3)
     engine.again_s = 0.05

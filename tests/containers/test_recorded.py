@@ -1,6 +1,7 @@
 """What engines left on a real machine, and what somebody could make of it: no root and no engine needed."""
 
 import contextlib
+import errno
 import json
 import mmap
 import os
@@ -20,6 +21,7 @@ from typing import Any, ClassVar
 import pytest
 
 from peers import require
+from pypcp.resolver import host_names as host_names_module
 from pypcp.resolver import untrusted_files
 from pypcp.resolver.container import Container
 from pypcp.resolver.containers_agent import shown
@@ -31,7 +33,7 @@ from pypcp.resolver.engines.lxc import Lxc
 from pypcp.resolver.engines.nspawn import Nspawn
 from pypcp.resolver.engines.podman import Podman
 from pypcp.resolver.ground_watch import Ground
-from pypcp.resolver.host_names import printable
+from pypcp.resolver.host_names import HostNames, printable
 from pypcp.resolver.inotify import Inotify
 from pypcp.resolver.processes import cgroup_of, hold, start_time
 from pypcp.resolver.renewals import LONGEST_FOR_USERS_S, LONGEST_S, Renewals
@@ -593,6 +595,58 @@ def test_the_control_group_is_found_in_every_layout(text: str, group: str) -> No
 )
 def test_host_names_that_could_forge_output_are_not_shown(name: bytes) -> None:
     assert not printable(name)
+
+
+# The name-space reader.
+
+
+@pytest.fixture
+def reader_died() -> Iterator[tuple[Loop, HostNames]]:
+    loop = Loop()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    theirs.close()
+    yield loop, HostNames(loop, ours)
+    loop.close()
+    ours.close()
+
+
+def asked(loop: Loop, host_names: HostNames) -> list[tuple[int, bytes]]:
+    """Where the answer to a question about this process will be; the loop ends with it."""
+    answers: list[tuple[int, bytes]] = []
+
+    def done(status: int, name: bytes) -> None:
+        answers.append((status, name))
+        loop.stop()
+
+    pidfd = os.pidfd_open(os.getpid())
+    host_names.ask(pidfd, done)
+    os.close(pidfd)
+    return answers
+
+
+def test_a_question_that_no_reader_is_there_for_is_asked_the_next_one(reader_died: tuple[Loop, HostNames]) -> None:
+    loop, host_names = reader_died
+    answers = asked(loop, host_names)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        host_names.connect(ours)
+        question, descriptors, _, _ = socket.recv_fds(theirs, 10, 1)
+        assert (question, answers) == (b"h", [])
+        os.close(descriptors[0])
+        theirs.send(b"\0\0\0\0name")
+        loop.run()
+        loop.forget(ours.fileno())
+    assert answers == [(0, b"name")]
+
+
+def test_a_question_waits_for_a_reader_only_so_long(
+    reader_died: tuple[Loop, HostNames], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_names_module, "PATIENCE_S", 0.01)
+    loop, host_names = reader_died
+    answers = asked(loop, host_names)
+    loop.run()
+    assert answers == [(-errno.EAGAIN, b"")]
 
 
 # The thread.

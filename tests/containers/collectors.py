@@ -66,7 +66,7 @@ class StockDaemon:
     def __exit__(self, *_: object) -> None:
         if gone(self.pid):
             return
-        everybody = self.everybody()
+        everybody = self.everybody() if children(self.pid) else [self.pid]  # whoever killed the guard knows the others
         os.kill(self.pid, signal.SIGTERM)
         until(lambda: all(map(gone, everybody)), "the end of the helper with its daemon", 30)
 

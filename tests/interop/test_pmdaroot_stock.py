@@ -285,6 +285,75 @@ def test_a_killed_guard_costs_the_daemon_its_pipe_and_nobody_else_anything(lxc: 
         until(lambda: all(map(gone, everybody)), "the end of all with the daemon", 40)
 
 
+def waits_in(pid: int) -> str:
+    """The function of the kernel's where a process waits, as far as the kernel tells."""
+    return Path(f"/proc/{pid}/wchan").read_text()
+
+
+class Parts:
+    """The helper's processes by their names, whoever of them has taken another's place."""
+
+    def __init__(self, daemon: StockDaemon) -> None:
+        self.agents = set(daemon.agents().values())
+        self.pids = {"guard": daemon.helper, "starter": daemon.starter}
+        self.settle()
+
+    def settle(self) -> None:
+        until(self._all_there, "all parts", 30)
+
+    def _all_there(self) -> bool:
+        """A starter has all of root's rights, a worker has none."""
+        guard, starter = self.pids["guard"], self.pids["starter"]
+        with contextlib.suppress(OSError, KeyError):
+            if gone(guard):
+                guard, starter = starter, 0
+            if not starter or gone(starter):
+                below = set(children(guard)) - self.agents
+                starter = next((pid for pid in below if status(pid)["CapEff"] == status(guard)["CapEff"]), 0)
+            workers = set(children(starter)) - self.agents
+            named = {"resolver" if int(status(pid)["Threads"]) > 1 else "reader": pid for pid in workers}
+            self.pids = {"guard": guard, "starter": starter, **named}
+            return len(named) == 2 and not any(map(gone, self.pids.values()))
+        return False
+
+    def kill(self, name: str) -> None:
+        """Not in the moment of a reply: a client for which it is not certain whether it was sent is disconnected."""
+        victim = self.pids[name]
+        if name in ("resolver", "starter"):
+            until(
+                lambda: status(victim)["State"].startswith("S") and "futex" not in waits_in(victim), f"{name} to wait"
+            )
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: gone(victim), f"the end of the {name}")
+
+    def descriptors(self) -> dict[str, int]:
+        return {name: len(os.listdir(f"/proc/{pid}/fd")) for name, pid in self.pids.items()}
+
+
+def test_parts_killed_in_turn_again_and_again_are_back_within_seconds_and_leave_nothing(lxc: Engine) -> None:
+    require(os.geteuid() == 0 and Path(STOCK_PMCD).exists(), "root, and stock's pmcd (Debian package pcp)")
+    with open_folder() as folder, StockDaemon(folder, lxc.environment) as started:
+        until(lambda: looks_in(started) and tells(started), "service")
+        parts = Parts(started)
+        counts: list[dict[str, int]] = []
+        for _ in range(4):
+            for name in ("resolver", "reader", "starter", "guard"):
+                parts.kill(name)
+                if name == "guard":
+                    until(lambda: looks_in(started), "look-ups", 5)
+                    os.kill(started.pid, signal.SIGHUP)  # has the daemon start again what has ended
+                until(lambda: looks_in(started) and tells(started), f"service after the {name}'s end", 5)
+                assert 'value "known-host"' in started.fetch("pmcd.hostname", container="known")
+                assert "Container not found" in started.fetch("kernel.uname.nodename", container="nosuch")
+                assert not any(map(gone, parts.agents))
+                parts.settle()
+            counts.append(parts.descriptors())
+        assert all(count <= counts[0][name] for name, count in counts[-1].items()), counts
+        everybody = [started.pid, *parts.pids.values(), *parts.agents]
+        os.kill(started.pid, signal.SIGTERM)
+        until(lambda: all(map(gone, everybody)), "the end of all with the daemon", 40)
+
+
 def test_the_daemons_end_is_the_end_of_helper_and_agents(lxc: Engine) -> None:
     require(os.geteuid() == 0 and Path(STOCK_PMCD).exists(), "root, and stock's pmcd (Debian package pcp)")
     with open_folder() as folder, StockDaemon(folder, lxc.environment) as started:

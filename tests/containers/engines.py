@@ -11,9 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from containers.served import gone, until
 from peers import require
 
+COMMON = ("lxc", "podman")
+"""The engines that CI installs."""
 PACKAGES = "docker.io podman lxc containerd runc conmon uidmap systemd-container busybox-static"
 _SLEEP = ("/bin/sleep", "100000")
 
@@ -117,6 +121,15 @@ class Docker(Engine):
     def pid(self, name: str) -> int:
         return int(self("inspect", "-f", "{{.State.Pid}}", name))
 
+    def state(self, name: str) -> str:
+        return self("inspect", "-f", "{{.State.Status}}", name)
+
+    def freeze(self, name: str) -> None:
+        self("pause", name)
+
+    def thaw(self, name: str) -> None:
+        self("unpause", name)
+
     def close(self) -> None:
         idents = self("ps", "-aq", check=False).split()
         if idents:
@@ -170,6 +183,15 @@ class Podman(Engine):
     def pid(self, name: str) -> int:
         return int(self("inspect", "-f", "{{.State.Pid}}", name))
 
+    def state(self, name: str) -> str:
+        return self("inspect", "-f", "{{.State.Status}}", name)
+
+    def freeze(self, name: str) -> None:
+        self("pause", name)
+
+    def thaw(self, name: str) -> None:
+        self("unpause", name)
+
     def close(self) -> None:
         self("rm", "-af", "-t", "0", check=False)
         unmount_below(self.folder)
@@ -212,6 +234,15 @@ class Lxc(Engine):
 
     def pid(self, name: str) -> int:
         return int(self("info", name, "-p", "-H"))
+
+    def state(self, name: str) -> str:
+        return {"FROZEN": "paused"}.get(said := self("info", name, "-s", "-H"), said.lower())
+
+    def freeze(self, name: str) -> None:
+        self("freeze", name)
+
+    def thaw(self, name: str) -> None:
+        self("unfreeze", name)
 
     def close(self) -> None:
         for own in self._containers.iterdir():
@@ -263,8 +294,21 @@ class Containerd(Engine):
         self("task", "kill", "-s", "KILL", name)
 
     def pid(self, name: str) -> int:
+        return int(self._task(name)[0])
+
+    def state(self, name: str) -> str:
+        return self._task(name)[1].lower()
+
+    def freeze(self, name: str) -> None:
+        self("task", "pause", name)
+
+    def thaw(self, name: str) -> None:
+        self("task", "resume", name)
+
+    def _task(self, name: str) -> list[str]:
+        """Its process and its status."""
         rows = [line.split() for line in self("task", "ls").splitlines()[1:]]
-        return next(int(pid) for task, pid, *_ in rows if task == name)
+        return next(facts for task, *facts in rows if task == name)
 
     def close(self) -> None:
         for line in self("task", "ls", check=False).splitlines()[1:]:
@@ -331,6 +375,11 @@ def _status(pid: str) -> list[str]:
 
 
 ENGINES: dict[str, type[Engine]] = {cls.name: cls for cls in (Docker, Podman, Lxc, Containerd, Nspawn)}
+
+
+def some(*names: str) -> list[pytest.ParameterSet]:
+    """Engines as parameters; those that CI does not install are marked as rare."""
+    return [pytest.param(name, marks=[] if name in COMMON else [pytest.mark.rare]) for name in names]
 
 
 def unmount_below(folder: Path) -> None:

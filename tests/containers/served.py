@@ -184,6 +184,15 @@ def status(pid: int) -> dict[str, str]:
     return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
+RIGHTS = ("Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp")
+
+
+def rights(pid: int) -> dict[str, str]:
+    """Everything of /proc/PID/status that says what a process or a thread may do."""
+    facts = status(pid)
+    return {name: " ".join(facts[name].split()) for name in RIGHTS}
+
+
 def children(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 

@@ -2,7 +2,7 @@
 
 What needs no second account is in tests/unit/root/test_helper.py: any command (P1, P2), signals to strangers (P3),
 lengths that lie (P6, P7), split and glued requests (P10), forged log lines (P12), lost statuses (P13, P14), what a
-child inherits (P15), programs that are not there (P17).
+child inherits (P15), programs that are not there (P17). What the confined processes can do at all: test_confinement.py.
 """
 
 import os
@@ -175,57 +175,6 @@ def test_p16_a_link_in_place_of_a_log_is_not_followed(tmp_path: Path) -> None:
         with Helper(tmp_path, "-l", str(place)) as helper:
             assert "standard error is used" in helper.log
     assert victim.read_text() == "precious\n"
-
-
-def test_the_privileges_of_each_process_are_what_the_documentation_says(helper: Helper) -> None:
-    resolver, reader = (status(helper.workers[name]) for name in ("resolver", "reader"))
-    for facts, capabilities in ((resolver, "0000000000000004"), (reader, "0000000000280000")):
-        assert facts["Uid"].split() == facts["Gid"].split() == ["65534"] * 4
-        assert facts["Groups"] == ""
-        assert facts["CapEff"] == facts["CapPrm"] == facts["CapBnd"] == capabilities
-        assert facts["CapInh"] == facts["CapAmb"] == "0" * 16
-        assert facts["NoNewPrivs"] == "1"
-        assert facts["Seccomp"] == "2"
-    assert 'confined="landlock' in helper.log or "not-confined" in helper.log
-    assert int(status(helper.starter)["Threads"]) == 1
-
-
-def test_the_open_files_of_each_process_are_few_and_known(helper: Helper) -> None:
-    def kinds(pid: int) -> dict[str, int]:
-        found: dict[str, int] = {}
-        for name in os.listdir(f"/proc/{pid}/fd"):
-            target = os.readlink(f"/proc/{pid}/fd/{name}").split(":")[0]
-            found[target] = found.get(target, 0) + 1
-        return found
-
-    log, workers = str(helper.folder / "log"), helper.workers
-    reader, starter = kinds(workers["reader"]), kinds(helper.starter)
-    assert set(reader) - {"uts", "/proc/1/ns/uts"} == {"/dev/null", log, "socket"}
-    assert sum(reader.values()) == 5  # nothing for 0 and 1, the log, the resolver, the way home
-
-    def own() -> set[str]:
-        """What the resolver keeps open; the processes of containers that this machine may have are not counted."""
-        return {path for path in kinds(workers["resolver"]) if not path.startswith("/proc/") and path != "pidfd"}
-
-    until(lambda: own() == {"/dev/null", log, "socket", "pipe", "anon_inode"}, "nothing else to be open")
-    assert str(helper.audit) not in reader
-    assert str(helper.audit) in starter
-
-
-def test_the_starter_loads_nothing_that_parses_what_others_write(helper: Helper) -> None:
-    loaded = {}
-    for line in helper.log.splitlines():
-        if " loaded process=" in line:
-            loaded[line.split('process="')[1].split('"')[0]] = set(line.split('modules="')[1].rstrip('"').split())
-    forbidden = {"json", "asyncio", "subprocess", "logging", "threading", "http", "xml", "pickle", "ssl", "email"}
-    assert not loaded["starter"] & forbidden
-    ours = {name for name in loaded["starter"] if name.startswith("pypcp.")}
-    assert {name for name in ours if not name.startswith("pypcp.root")} == {
-        "pypcp.errors",
-        "pypcp.wire",
-        "pypcp.wire.root",
-    }
-    assert not {name for name in loaded["resolver"] if name.startswith(("pypcp.pmcd", "pypcp.pmapi", "pypcp.tools"))}
 
 
 def test_a_thousand_clients_are_served_and_one_too_many_harms_nobody(helper: Helper) -> None:

@@ -1,7 +1,10 @@
 """The helper starts the daemon: under its own account, with no way back, and again when it dies."""
 
+import contextlib
 import json
 import os
+import pwd
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,13 +13,40 @@ from pathlib import Path
 
 import pytest
 
-from containers.served import Helper, gone, open_folder, status, until
+from containers.served import Helper, children, gone, open_folder, rights, status, until
 from peers import require
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 PYTHON = "/usr/bin/python3"
 """One that every account may execute; the tests' own may lie in somebody's home."""
 PACKAGES = str(Path(sys.modules["pypcp"].__file__ or "").parents[1])
+
+ATTACK = f"""
+import json, os, sys, time
+sys.path.insert(0, {PACKAGES!r})
+from pypcp.errors import PcpError
+from pypcp.pmda.rootclient import RootClient
+path, owned, strangers = sys.argv[1], sys.argv[2], sys.argv[3:]
+client = RootClient(path)
+agent = client.process_start("cat", "/bin/cat")
+def outcome(call, *words, **options):
+    try:
+        return str(call(*words, **options))
+    except PcpError as refusal:
+        return type(refusal).__name__
+lines = [
+    f"/bin/sh -c id>{{owned}}", "sh -c id", "/bin/cat /etc/shadow", "/bin/cat;id", "/bin/cat ", " /bin/cat", "cat",
+    "/usr/bin/../bin/cat", "/bin/cat\\nother", "/bin/true",
+]
+starts = [outcome(client.process_start, label, line) for line in lines for label in ("cat", "sh", "../cat")]
+pids = [1, os.getppid(), os.getpid(), *map(int, strangers)]
+ends = [outcome(client.process_terminate, pid, force=False) for pid in pids]
+ends += [outcome(client.process_terminate, pid, force=True) for pid in [0, -1, *pids, *(-pid for pid in pids)]]
+asked = outcome(client.container_hostname, pid=1)
+facts = {{"pid": os.getpid(), "agent": agent.pid, "starts": starts, "ends": ends, "asked": asked}}
+print(json.dumps(facts), flush=True)
+time.sleep(1000)
+"""
 
 DAEMON = f"""
 import json, os, sys, time
@@ -39,17 +69,37 @@ time.sleep(1000)
 
 
 class Split(Helper):
-    """A helper that is given a daemon to keep."""
+    """A helper that is given a daemon to keep, and whatever else the daemon is told."""
+
+    program, account = DAEMON, "daemon"
+    told: tuple[str, ...] = ()
 
     def command(self) -> list[str]:
         daemon = self.folder / "daemon.py"
-        daemon.write_text(DAEMON)
+        daemon.write_text(self.program)
         daemon.chmod(0o644)
-        words = ["--daemon-account", "daemon", "--", PYTHON, "-I", str(daemon), str(self.socket)]
+        words = ["--daemon-account", self.account, "--", PYTHON, "-I", str(daemon), str(self.socket), *self.told]
         return [*super().command(), *words]
 
     def facts(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+
+
+class Owned(Split):
+    """Its daemon runs an attacker's code: the very process that may start and end agents, as stock's account."""
+
+    program, account = ATTACK, "pcp"
+
+
+@contextlib.contextmanager
+def stranger() -> Iterator[subprocess.Popen[bytes]]:
+    """A process of root's that is nobody's agent."""
+    process = subprocess.Popen(["/bin/sleep", "1000"], start_new_session=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture
@@ -98,3 +148,28 @@ def test_the_end_of_the_helper_is_the_end_of_the_daemon(helper: Split) -> None:
     [facts] = helper.facts()
     helper.process.terminate()
     until(lambda: gone(int(str(facts["pid"]))), "the end of the daemon")
+
+
+def test_p1_p3_who_owns_the_daemon_starts_and_ends_what_root_configured_and_nothing_else() -> None:
+    require(os.geteuid() == 0, "root, to give it up")
+    require("pcp" in {account.pw_name for account in pwd.getpwall()}, "the account pcp (Debian package pcp)")
+    with open_folder() as folder, stranger() as bystander:
+        split = Owned(folder, agents="cat 150 pipe binary /bin/cat\n")
+        folder.chmod(0o755)
+        split.configuration.chmod(0o644)
+        own = folder / "own"
+        own.mkdir()
+        shutil.chown(own, "pcp")
+        split.told = (str(own / "written"), str(bystander.pid), str(os.getpid()))
+        with split:
+            until(split.facts, "the attacker's word")
+            [facts] = split.facts()
+            assert rights(int(str(facts["pid"])))["Uid"] == " ".join([str(pwd.getpwnam("pcp").pw_uid)] * 4)
+            starts, ends = facts["starts"], facts["ends"]
+            assert isinstance(starts, list) and isinstance(ends, list)
+            assert (set(starts), set(ends), facts["asked"]) == ({"PermissionDenied"}, {"OsError"}, "OsError")
+            refused = [line.split(": ", 1)[1].split(" ")[0] for line in split.record if "-refused" in line]
+            assert refused == ["start-refused"] * len(starts) + ["stop-refused"] * len(ends)
+            assert not list(own.iterdir())
+            assert "cat" in {status(pid)["Name"] for pid in children(split.starter)}
+            assert not any(map(gone, (bystander.pid, facts["agent"], facts["pid"], split.starter)))  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from containers.engines import ENGINES, Docker, Engine, Lxc, Podman, engine, root_file_system, run
+from containers.engines import ENGINES, Docker, Engine, Lxc, Podman, engine, root_file_system, run, some
 from containers.served import Helper, until
 from pypcp.errors import ContainerNotFound, OsError, PcpError
 from pypcp.pmda.rootclient import RootClient
@@ -17,7 +17,7 @@ from pypcp.pmda.rootclient import RootClient
 pytestmark = [pytest.mark.engines, pytest.mark.slow]
 
 
-@pytest.fixture(scope="module", params=sorted(ENGINES))
+@pytest.fixture(scope="module", params=some(*sorted(ENGINES)))
 def any_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     with engine(request.param) as started:
         yield started
@@ -101,18 +101,18 @@ def test_a_killed_first_process_is_noticed_at_once(any_engine: Engine, client: R
     until(lambda: code(lambda: client.container_pid("shot")) in (-3, ContainerNotFound.code), "its end", 1)
 
 
+@pytest.mark.parametrize("any_engine", some("docker", "lxc", "podman"), indirect=True)
 def test_a_container_that_was_only_created_is_known_and_has_no_process(any_engine: Engine, client: RootClient) -> None:
-    if not isinstance(any_engine, Docker | Podman | Lxc):
-        pytest.skip("a container of this engine exists only while it runs")
+    assert isinstance(any_engine, Docker | Podman | Lxc)
     any_engine.create("created")
     settled(client, "created", -3)
     assert code(lambda: client.container_hostname("created")) == -3
     assert code(lambda: client.container_cgroup("created")) == -3
 
 
+@pytest.mark.parametrize("any_engine", some("docker", "podman"), indirect=True)
 def test_restarted_renamed_paused_and_removed_containers_are_followed(any_engine: Engine, client: RootClient) -> None:
-    if not isinstance(any_engine, Docker | Podman):
-        pytest.skip("not an engine that renames")
+    assert isinstance(any_engine, Docker | Podman)
     ident = any_engine.start("first", "host")
     settled(client, "first")
     before = client.container_pid("first")
@@ -132,9 +132,9 @@ def test_restarted_renamed_paused_and_removed_containers_are_followed(any_engine
     assert code(lambda: client.container_pid(ident)) == ContainerNotFound.code
 
 
+@pytest.mark.parametrize("any_engine", some("docker", "podman"), indirect=True)
 def test_an_ambiguous_beginning_of_an_id_is_no_answer(any_engine: Engine, client: RootClient) -> None:
-    if not isinstance(any_engine, Docker):
-        pytest.skip("one engine with ids is enough")
+    assert isinstance(any_engine, Docker | Podman)
     idents = [any_engine.create(f"many{number}") for number in range(18)]
     settled(client, "many17", -3)
     for length in range(1, 5):
@@ -143,6 +143,7 @@ def test_an_ambiguous_beginning_of_an_id_is_no_answer(any_engine: Engine, client
             assert code(lambda: client.container_pid(idents[0][:length])) == ContainerNotFound.code  # noqa: B023
 
 
+@pytest.mark.rare
 def test_rootless_podman_is_found_and_cannot_take_the_name_of_roots(tmp_path: Path) -> None:
     with (
         engine("podman") as podman,
@@ -161,7 +162,7 @@ def test_rootless_podman_is_found_and_cannot_take_the_name_of_roots(tmp_path: Pa
             client.container_cgroup("mine")  # it has none of its own here
 
 
-@pytest.mark.parametrize("name", ["docker", "podman"])
+@pytest.mark.parametrize("name", some("docker", "podman"))
 def test_an_engine_whose_files_cannot_be_read_is_asked_by_its_socket(tmp_path: Path, name: str) -> None:
     (tmp_path / "nothing").mkdir()
     elsewhere = {"PCP_DOCKER_DIR": f"{tmp_path}/nothing", "PCP_PODMAN_DATADIR": f"{tmp_path}/nothing"}

@@ -3,6 +3,8 @@
 import ctypes
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,8 @@ from containers.served import Helper, Outsider, until
 from containers.test_recorded import DATA
 from peers import require
 from pypcp.errors import ContainerNotFound
+from pypcp.resolver.ground_watch import Ground
+from pypcp.resolver.roots import Root
 from pypcp.wire.root import Kind, LookupReply, LookupRequest
 
 pytestmark = pytest.mark.interop
@@ -38,12 +42,16 @@ class DeadMount:
     def __exit__(self, *_: object) -> None:
         self.end()
 
+    def break_off(self) -> None:
+        """Whoever waits gets an error, and so does whoever comes later."""
+        os.close(self._device)
+        self._device = -1
+
     def end(self) -> None:
         """Whoever waits gets an error, and what was there before is there again."""
         if self._device >= 0:
-            os.close(self._device)
-            self._device = -1
-            self._libc.umount2(str(self.path).encode(), _DETACH)
+            self.break_off()
+        self._libc.umount2(str(self.path).encode(), _DETACH)
 
 
 @pytest.fixture
@@ -94,3 +102,15 @@ def test_a_file_system_that_dies_later_leaves_every_look_up_as_fast_as_it_was(tm
             (lxc / "new/config").touch()
             until(lambda: ask(outsider, "new") == -3, "another engine's container")
             assert ask(outsider, "dkcreated") == -3
+
+
+def test_a_file_system_that_was_broken_off_is_no_fault_of_the_engines_thread(tmp_path: Path, docker: Path) -> None:
+    root = Root(str(docker / "containers"))
+    with DeadMount(docker / "containers") as dead:
+        dead.break_off()
+        assert not Ground([root], {}).outgrown()
+        code = "from pypcp.resolver import roots, sealing; import sys\n"
+        code += "print(sealing.open_in_time([[roots.Root(sys.argv[1])]]))"
+        done = subprocess.run([sys.executable, "-c", code, root.path], capture_output=True, text=True, timeout=30)
+        assert (done.stdout, done.stderr) == ("Opened(descriptors=[], identities={}, late=[])\n", "")
+    assert Ground([root], {}).outgrown()

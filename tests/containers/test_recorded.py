@@ -1,6 +1,7 @@
 """What engines left on a real machine, and what somebody could make of it: no root and no engine needed."""
 
 import contextlib
+import errno
 import json
 import mmap
 import os
@@ -20,6 +21,7 @@ from typing import Any, ClassVar
 import pytest
 
 from peers import require
+from pypcp.resolver import host_names as host_names_module
 from pypcp.resolver import untrusted_files
 from pypcp.resolver.container import Container
 from pypcp.resolver.containers_agent import shown
@@ -31,7 +33,7 @@ from pypcp.resolver.engines.lxc import Lxc
 from pypcp.resolver.engines.nspawn import Nspawn
 from pypcp.resolver.engines.podman import Podman
 from pypcp.resolver.ground_watch import Ground
-from pypcp.resolver.host_names import printable
+from pypcp.resolver.host_names import HostNames, printable
 from pypcp.resolver.inotify import Inotify
 from pypcp.resolver.processes import cgroup_of, hold, start_time
 from pypcp.resolver.renewals import LONGEST_FOR_USERS_S, LONGEST_S, Renewals
@@ -390,6 +392,71 @@ def test_a_container_of_lxcs_that_is_starting_is_looked_at_until_its_process_is_
         monitor.communicate()
 
 
+MONITOR = """
+import ctypes, os, signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+ctypes.CDLL(None).unshare(0x20000000)  # CLONE_NEWPID
+if os.fork() == 0:
+    signal.pause()
+print("started", flush=True)
+signal.pause()
+"""
+
+
+@contextlib.contextmanager
+def monitor(folder: Path, name: str) -> Iterator[int]:
+    """A process of the title that LXC's monitors have, and its child, which is process 1 of a name space; its pid."""
+    titled = subprocess.Popen(
+        [f"[lxc monitor] {folder} {name}"],
+        executable="/usr/bin/python3",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with titled:
+        assert titled.stdin and titled.stdout
+        titled.stdin.write(MONITOR)
+        titled.stdin.close()
+        assert titled.stdout.readline() == "started\n"
+        [first] = map(int, Path(f"/proc/{titled.pid}/task/{titled.pid}/children").read_text().split())
+        try:
+            yield first
+        finally:
+            os.kill(first, signal.SIGKILL)
+            titled.kill()
+
+
+@pytest.mark.parametrize("engine", ["lxd", "incus"])
+def test_instances_of_lxds_are_links_into_a_pool_and_run_beneath_a_monitor(tmp_path: Path, engine: str) -> None:
+    """As LXD 5.0.2 left them: one running, one stopped, one running that is of a project."""
+    require(os.geteuid() == 0, "root, whose monitors alone are believed")
+    folder = tmp_path / "containers"
+    folder.mkdir()
+    for name in ("c1", "c2", "shop_web"):
+        (tmp_path / "storage-pools/default/containers" / name).mkdir(parents=True)
+        (folder / name).symlink_to(tmp_path / "storage-pools/default/containers" / name)
+    with monitor(folder, "c1") as first, monitor(folder, "shop_web") as second, monitor(tmp_path, "c2"):
+        found = by_name(Lxc(engine, str(folder), "/sys/fs/cgroup").scan())
+        assert {name: (one.engine, one.running, one.pid) for name, one in found.items()} == {
+            "c1": (engine, True, first),
+            "c2": (engine, False, 0),
+            "shop_web": (engine, True, second),
+        }
+        assert found["c1"].start_time == start_time(first)
+
+
+def test_lxd_and_incus_are_looked_for_where_packages_and_the_snap_have_them() -> None:
+    noted: list[str] = []
+    engines = Lxc.configured({}, "/sys/fs/cgroup", lambda event, **_: noted.append(event))
+    assert [(engine.name, *(root.path for root in engine.roots())) for engine in engines] == [
+        ("lxc", "/var/lib/lxc"),
+        ("lxd", "/var/lib/lxd/containers"),
+        ("lxd", "/var/snap/lxd/common/lxd/containers"),
+        ("incus", "/var/lib/incus/containers"),
+    ]
+    assert noted == []
+
+
 def test_an_engine_is_looked_at_as_soon_as_it_says(tree: Path) -> None:
     engine = Busy(3)
     engine.again_s = 0.05
@@ -528,6 +595,58 @@ def test_the_control_group_is_found_in_every_layout(text: str, group: str) -> No
 )
 def test_host_names_that_could_forge_output_are_not_shown(name: bytes) -> None:
     assert not printable(name)
+
+
+# The name-space reader.
+
+
+@pytest.fixture
+def reader_died() -> Iterator[tuple[Loop, HostNames]]:
+    loop = Loop()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    theirs.close()
+    yield loop, HostNames(loop, ours)
+    loop.close()
+    ours.close()
+
+
+def asked(loop: Loop, host_names: HostNames) -> list[tuple[int, bytes]]:
+    """Where the answer to a question about this process will be; the loop ends with it."""
+    answers: list[tuple[int, bytes]] = []
+
+    def done(status: int, name: bytes) -> None:
+        answers.append((status, name))
+        loop.stop()
+
+    pidfd = os.pidfd_open(os.getpid())
+    host_names.ask(pidfd, done)
+    os.close(pidfd)
+    return answers
+
+
+def test_a_question_that_no_reader_is_there_for_is_asked_the_next_one(reader_died: tuple[Loop, HostNames]) -> None:
+    loop, host_names = reader_died
+    answers = asked(loop, host_names)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        host_names.connect(ours)
+        question, descriptors, _, _ = socket.recv_fds(theirs, 10, 1)
+        assert (question, answers) == (b"h", [])
+        os.close(descriptors[0])
+        theirs.send(b"\0\0\0\0name")
+        loop.run()
+        loop.forget(ours.fileno())
+    assert answers == [(0, b"name")]
+
+
+def test_a_question_waits_for_a_reader_only_so_long(
+    reader_died: tuple[Loop, HostNames], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_names_module, "PATIENCE_S", 0.01)
+    loop, host_names = reader_died
+    answers = asked(loop, host_names)
+    loop.run()
+    assert answers == [(-errno.EAGAIN, b"")]
 
 
 # The thread.

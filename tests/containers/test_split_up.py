@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from typing import Self
 
 import pytest
 
-from containers.served import children, gone, open_folder, status, until
+from containers.served import children, gone, open_folder, rights, status, until
 from peers import clean_environment, free_port, require
 
 pytestmark = pytest.mark.slow
@@ -89,6 +90,12 @@ class Up:
         return " value " in subprocess.run(asking, capture_output=True, text=True, timeout=30).stdout
 
 
+def own_files(pid: int) -> set[str]:
+    """The sockets, pipes and logs of a process: nobody else is to have them open."""
+    files = {os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")}
+    return {file for file in files if file.startswith(("socket:", "pipe:", "/var/log"))}
+
+
 @contextlib.contextmanager
 def installation(owner: str) -> Iterator[Installation]:
     require(os.geteuid() == 0, "root, to give it up")
@@ -104,13 +111,18 @@ def installed() -> Iterator[Installation]:
 
 def test_root_becomes_a_helper_and_a_collector_that_cannot_get_back(installed: Installation) -> None:
     with Up(installed, "--account", "daemon") as up:
-        seen = status(up.collector)
-        assert "0" not in seen["Uid"].split() + seen["Gid"].split()
-        assert seen["CapEff"] == seen["CapPrm"] == "0" * 16
-        assert seen["NoNewPrivs"] == "1"
+        account, none = pwd.getpwnam("daemon"), dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapAmb"), "0" * 16)
+        ids = {"Uid": " ".join([str(account.pw_uid)] * 4), "Gid": " ".join([str(account.pw_gid)] * 4)}
+        groups = sorted(os.getgrouplist("daemon", account.pw_gid))
+        expected = rights(os.getpid()) | none | ids | {"NoNewPrivs": "1", "Groups": " ".join(map(str, groups))}
+        assert rights(up.collector) == expected
+        guard, [starter] = up.process.pid, children(up.process.pid)
+        assert not own_files(starter) & own_files(up.collector)
         assert "root cannot be had back" in up.said
         assert "reduced" not in up.said
         until(lambda: up.has("containers.helper.confined"), "the helper's metrics", 20)
+        shared = own_files(guard) & own_files(up.collector)
+        assert [file[:5] for file in shared] == ["pipe:"] * 2  # on which it asks for the helper's metrics
         family = [up.process.pid, *children(up.process.pid), up.collector]
     until(lambda: all(map(gone, family)), "the end of all")
 

@@ -1,24 +1,29 @@
 """Stock and ours on each side of pmdaroot's socket: client library, server, pmcd and its agents."""
 
+import contextlib
+import ctypes
 import os
 import shutil
 import signal
+import socket
+import struct
 import subprocess
-import sys
-import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from containers.collectors import STOCKS, StockDaemon
 from containers.engines import Engine, Lxc, engine
-from containers.served import MAIN, Helper, answers, children, gone, status, until
-from peers import PMDAS, PMNS, STOCK_PATH, STOCK_PMCD, clean_environment, free_port, require, stock
+from containers.served import Helper, answers, children, gone, open_folder, status, until
+from peers import STOCK_PATH, STOCK_PMCD, clean_environment, require, stock
 from pypcp.errors import ContainerNotFound, OsError, PcpError
 from pypcp.pmda.rootclient import RootClient
+from pypcp.wire.root import Kind, LookupRequest, encode
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
-STOCK_ROOT = f"{PMDAS}/root/pmdaroot"
+_PIDFD_GETFD = 438
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +78,7 @@ def test_stocks_client_library_starts_waits_and_terminates_with_our_server(c_cli
 @pytest.fixture
 def stock_server(lxc: Engine, tmp_path: Path) -> Iterator[Path]:
     """Stock's pmdaroot under dbpmda, serving a socket of its own."""
-    require(os.geteuid() == 0 and Path(STOCK_ROOT).exists(), "root, and stock's pmdaroot (Debian package pcp)")
+    require(os.geteuid() == 0 and Path(STOCKS).exists(), "root, and stock's pmdaroot (Debian package pcp)")
     socket = tmp_path / "stock" / "root.socket"
     dbpmda = subprocess.Popen(
         [str(shutil.which("dbpmda", path=STOCK_PATH))],
@@ -84,7 +89,7 @@ def stock_server(lxc: Engine, tmp_path: Path) -> Iterator[Path]:
         text=True,
     )
     assert dbpmda.stdin is not None
-    dbpmda.stdin.write(f"open pipe {STOCK_ROOT} -d 1 -s {socket} -l {tmp_path}/stock.log\n")
+    dbpmda.stdin.write(f"open pipe {STOCKS} -d 1 -s {socket} -l {tmp_path}/stock.log\n")
     dbpmda.stdin.flush()
     try:
         until(lambda: answers(socket), "stock's pmdaroot")
@@ -117,81 +122,11 @@ def test_our_client_starts_waits_and_terminates_with_stocks_server(stock_server:
         until(lambda: gone(agent.pid), "the end of the agent")
 
 
-class StockDaemon:
-    """Stock's pmcd with our helper as its root agent, in a PCP_VAR_DIR of their own."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.folder = folder
-        self.port = free_port()
-        var = folder / "var"
-        (var / "pmcd").mkdir(parents=True, mode=0o700)
-        for name in ("run", "log", "tmp"):
-            (folder / name).mkdir()
-            shutil.chown(folder / name, "pcp")
-        for name in ("pmns", "pmdas", "config"):
-            (var / name).symlink_to(f"/var/lib/pcp/{name}")
-        helper = f"{sys.executable} -I -S -B {MAIN} --trust-environment -l {folder}/root.log --audit {folder}/audit.log"
-        (folder / "policy.toml").write_text(f'agent-files = ["{folder}/pmcd.conf"]\n')
-        (folder / "pmcd.conf").write_text(
-            f"root 1 pipe binary {helper} --policy {folder}/policy.toml --agents-folder {folder}/agents\n"
-            f"pmcd 2 dso pmcd_init {PMDAS}/pmcd/pmda_pmcd.so\n"
-            f"proc 3 pipe binary {PMDAS}/proc/pmdaproc -d 3\n"
-            f"linux 60 pipe binary {PMDAS}/linux/pmdalinux\n"
-        )
-        self.socket = var / "pmcd" / "root.socket"
-        where = {"PCP_VAR_DIR": var, "PCP_RUN_DIR": folder / "run", "PCP_LOG_DIR": folder / "log"}
-        self._environment = clean_environment(**{name: str(path) for name, path in where.items()}, **environment)
-
-    def __enter__(self) -> "StockDaemon":
-        words = [STOCK_PMCD, "-A", "-p", self.port, "-s", self.folder / "run/s", "-c", self.folder / "pmcd.conf"]
-        words += ["-l", self.folder / "pmcd.log", "-n", f"{PMNS}/root"]
-        quiet = subprocess.DEVNULL
-        command = list(map(str, words))
-        subprocess.run(command, env=self._environment, stdin=quiet, stdout=quiet, stderr=quiet, check=True, timeout=60)
-        until((self.folder / "run/pmcd.pid").exists, "pmcd's pid file", 30)
-        self.pid = int((self.folder / "run/pmcd.pid").read_text())
-        until(lambda: stock("pminfo", "-h", f"localhost:{self.port}", "-f", "pmcd.version").returncode == 0, "it", 30)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if gone(self.pid):
-            return
-        everybody = self.everybody()
-        os.kill(self.pid, signal.SIGTERM)
-        until(lambda: all(map(gone, everybody)), "the end of the helper with its daemon", 30)
-
-    def everybody(self) -> list[int]:
-        """The daemon, the helper's processes, and the agents."""
-        return [self.pid, self.helper, self.starter, *children(self.starter)]
-
-    @property
-    def helper(self) -> int:
-        return children(self.pid)[0]
-
-    @property
-    def starter(self) -> int:
-        return children(self.helper)[0]
-
-    def fetch(self, *names: str, container: str = "") -> str:
-        chosen = [f"--container={container}"] if container else []
-        done = stock("pminfo", "-h", f"localhost:{self.port}", *chosen, "-f", *names)
-        return done.stdout + done.stderr
-
-    def agents(self) -> dict[str, int]:
-        """Stock's agents by their program, all of them children of our starter."""
-        found = {}
-        for pid in children(self.starter):
-            found[status(pid)["Name"]] = pid
-        return {name: pid for name, pid in found.items() if name.startswith("pmda")}
-
-
 @pytest.fixture(scope="module")
 def daemon(lxc: Engine) -> Iterator[StockDaemon]:
     require(os.geteuid() == 0 and Path(STOCK_PMCD).exists(), "root, and stock's pmcd (Debian package pcp)")
-    with tempfile.TemporaryDirectory(prefix="pypcp-") as folder:
-        Path(folder).chmod(0o755)
-        with StockDaemon(Path(folder), lxc.environment) as started:
-            yield started
+    with open_folder() as folder, StockDaemon(folder, lxc.environment) as started:
+        yield started
 
 
 def test_stocks_pmcd_starts_its_agents_through_ours(daemon: StockDaemon) -> None:
@@ -207,11 +142,12 @@ def test_stocks_pmcd_shows_the_metrics_of_our_helper(daemon: StockDaemon, lxc: E
         assert line in shown
 
 
-def test_our_metrics_are_described_as_stocks_are(daemon: StockDaemon) -> None:
-    described = stock("pminfo", "-h", f"localhost:{daemon.port}", "-md", "containers").stdout
-    expected = stock("pminfo", "-md", "containers").stdout
-    require(expected, "a running stock pmcd with its root agent")
-    assert described == expected
+def test_our_metrics_are_described_as_stocks_are(daemon: StockDaemon, lxc: Engine) -> None:
+    def described(port: int) -> str:
+        return stock("pminfo", "-h", f"localhost:{port}", "-md", "containers").stdout
+
+    with open_folder() as folder, StockDaemon(folder, lxc.environment, STOCKS) as stocks:
+        assert described(daemon.port) == described(stocks.port) != ""
 
 
 def test_stocks_agents_switch_to_a_container_through_ours(daemon: StockDaemon) -> None:
@@ -247,6 +183,71 @@ def tells(daemon: StockDaemon) -> bool:
     return '"known"] value "lxc"' in daemon.fetch("containers.engine")
 
 
+def lying(kind: int = Kind.PROCESSID_REQUEST, length: int = 24, name: int = -1) -> bytes:
+    """A request whose lengths are not true."""
+    return struct.pack("=IiiIii", kind, length, 0, 2, 0, name)
+
+
+def test_p8_a_request_that_lies_costs_a_daemon_without_root_nothing(daemon: StockDaemon) -> None:
+    before = daemon.everybody()
+    for garbage in (lying(), lying(length=-1), lying(length=4200, name=7900), lying(kind=0x9FFF), b"\xff" * 200):
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.connect(str(daemon.socket))
+            peer.settimeout(10)
+            peer.recv(24)
+            peer.sendall(garbage)
+            peer.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(ConnectionResetError):
+                assert peer.recv(1) == b""
+    assert looks_in(daemon)
+    assert tells(daemon)
+    assert daemon.everybody() == before
+
+
+def own_connection(pid: int, path: Path) -> socket.socket:
+    """The connection that a process has to a socket, in our hands: what we send comes from that process."""
+    with contextlib.ExitStack() as held:
+        pidfd = os.pidfd_open(pid)
+        held.callback(os.close, pidfd)
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            if os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:"):
+                taken = socket.socket(fileno=ctypes.CDLL(None).syscall(_PIDFD_GETFD, pidfd, int(name), 0))
+                with contextlib.suppress(OSError):  # it only listens
+                    if taken.getpeername() == str(path):
+                        return taken
+                taken.close()
+    raise AssertionError(f"process {pid} is not connected to {path}")
+
+
+def test_p8_a_daemon_that_sends_nonsense_itself_loses_that_connection_and_its_agents_nothing(lxc: Engine) -> None:
+    require(os.geteuid() == 0 and Path(STOCK_PMCD).exists(), "root, and stock's pmcd (Debian package pcp)")
+    with open_folder() as folder, StockDaemon(folder, lxc.environment) as started:
+        until(lambda: looks_in(started) and tells(started), "service")
+        before = started.everybody()
+        with own_connection(started.pid, started.socket) as control:
+            control.sendall(lying(Kind.START_REQUEST, length=8012))
+            control.settimeout(10)
+            assert control.recv(1) == b""
+        assert tells(started)
+        assert looks_in(started)
+        assert started.everybody() == before
+
+
+def test_p9_a_client_that_never_reads_holds_up_neither_the_daemon_nor_other_clients(daemon: StockDaemon) -> None:
+    question = encode(LookupRequest(Kind.CGROUPNAME_REQUEST, b"known")) * 100
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.connect(str(daemon.socket))
+        deaf.settimeout(1.0)
+        with pytest.raises(TimeoutError):
+            while True:
+                deaf.sendall(question)
+        for _ in range(5):
+            begun = time.monotonic()
+            assert tells(daemon)
+            assert looks_in(daemon)
+            assert time.monotonic() - begun < 2
+
+
 def test_no_answer_is_lost_or_sent_twice_however_often_the_workers_die(daemon: StockDaemon) -> None:
     before = daemon.agents()
     for _ in range(4):
@@ -270,30 +271,95 @@ def test_agents_survive_the_death_of_the_starter_and_look_into_containers_as_bef
 
 def test_a_killed_guard_costs_the_daemon_its_pipe_and_nobody_else_anything(lxc: Engine) -> None:
     require(os.geteuid() == 0 and Path(STOCK_PMCD).exists(), "root, and stock's pmcd (Debian package pcp)")
-    with tempfile.TemporaryDirectory(prefix="pypcp-") as folder:
-        Path(folder).chmod(0o755)
-        with StockDaemon(Path(folder), lxc.environment) as started:
-            until(lambda: looks_in(started), "look-ups")
-            agents, starter = started.agents(), started.starter
-            os.kill(started.helper, signal.SIGKILL)
-            until(lambda: looks_in(started), "look-ups")
-            os.kill(started.pid, signal.SIGHUP)  # has the daemon start again what has ended
-            until(lambda: tells(started), "metrics", 40)
-            assert not any(gone(pid) for pid in agents.values())
-            successor = children(starter)[-1]
-            everybody = [started.pid, starter, *children(starter), *children(successor)]
-            os.kill(started.pid, signal.SIGTERM)
-            until(lambda: all(map(gone, everybody)), "the end of all with the daemon", 40)
+    with open_folder() as folder, StockDaemon(folder, lxc.environment) as started:
+        until(lambda: looks_in(started), "look-ups")
+        agents, starter = started.agents(), started.starter
+        os.kill(started.helper, signal.SIGKILL)
+        until(lambda: looks_in(started), "look-ups")
+        os.kill(started.pid, signal.SIGHUP)  # has the daemon start again what has ended
+        until(lambda: tells(started), "metrics", 40)
+        assert not any(gone(pid) for pid in agents.values())
+        successor = children(starter)[-1]
+        everybody = [started.pid, starter, *children(starter), *children(successor)]
+        os.kill(started.pid, signal.SIGTERM)
+        until(lambda: all(map(gone, everybody)), "the end of all with the daemon", 40)
+
+
+def waits_in(pid: int) -> str:
+    """The function of the kernel's where a process waits, as far as the kernel tells."""
+    return Path(f"/proc/{pid}/wchan").read_text()
+
+
+class Parts:
+    """The helper's processes by their names, whoever of them has taken another's place."""
+
+    def __init__(self, daemon: StockDaemon) -> None:
+        self.agents = set(daemon.agents().values())
+        self.pids = {"guard": daemon.helper, "starter": daemon.starter}
+        self.settle()
+
+    def settle(self) -> None:
+        until(self._all_there, "all parts", 30)
+
+    def _all_there(self) -> bool:
+        """A starter has all of root's rights, a worker has none."""
+        guard, starter = self.pids["guard"], self.pids["starter"]
+        with contextlib.suppress(OSError, KeyError):
+            if gone(guard):
+                guard, starter = starter, 0
+            if not starter or gone(starter):
+                below = set(children(guard)) - self.agents
+                starter = next((pid for pid in below if status(pid)["CapEff"] == status(guard)["CapEff"]), 0)
+            workers = set(children(starter)) - self.agents
+            named = {"resolver" if int(status(pid)["Threads"]) > 1 else "reader": pid for pid in workers}
+            self.pids = {"guard": guard, "starter": starter, **named}
+            return len(named) == 2 and not any(map(gone, self.pids.values()))
+        return False
+
+    def kill(self, name: str) -> None:
+        """Not in the moment of a reply: a client for which it is not certain whether it was sent is disconnected."""
+        victim = self.pids[name]
+        if name in ("resolver", "starter"):
+            until(
+                lambda: status(victim)["State"].startswith("S") and "futex" not in waits_in(victim), f"{name} to wait"
+            )
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: gone(victim), f"the end of the {name}")
+
+    def descriptors(self) -> dict[str, int]:
+        return {name: len(os.listdir(f"/proc/{pid}/fd")) for name, pid in self.pids.items()}
+
+
+def test_parts_killed_in_turn_again_and_again_are_back_within_seconds_and_leave_nothing(lxc: Engine) -> None:
+    require(os.geteuid() == 0 and Path(STOCK_PMCD).exists(), "root, and stock's pmcd (Debian package pcp)")
+    with open_folder() as folder, StockDaemon(folder, lxc.environment) as started:
+        until(lambda: looks_in(started) and tells(started), "service")
+        parts = Parts(started)
+        counts: list[dict[str, int]] = []
+        for _ in range(4):
+            for name in ("resolver", "reader", "starter", "guard"):
+                parts.kill(name)
+                if name == "guard":
+                    until(lambda: looks_in(started), "look-ups", 5)
+                    os.kill(started.pid, signal.SIGHUP)  # has the daemon start again what has ended
+                until(lambda: looks_in(started) and tells(started), f"service after the {name}'s end", 5)
+                assert 'value "known-host"' in started.fetch("pmcd.hostname", container="known")
+                assert "Container not found" in started.fetch("kernel.uname.nodename", container="nosuch")
+                assert not any(map(gone, parts.agents))
+                parts.settle()
+            counts.append(parts.descriptors())
+        assert all(count <= counts[0][name] for name, count in counts[-1].items()), counts
+        everybody = [started.pid, *parts.pids.values(), *parts.agents]
+        os.kill(started.pid, signal.SIGTERM)
+        until(lambda: all(map(gone, everybody)), "the end of all with the daemon", 40)
 
 
 def test_the_daemons_end_is_the_end_of_helper_and_agents(lxc: Engine) -> None:
     require(os.geteuid() == 0 and Path(STOCK_PMCD).exists(), "root, and stock's pmcd (Debian package pcp)")
-    with tempfile.TemporaryDirectory(prefix="pypcp-") as folder:
-        Path(folder).chmod(0o755)
-        with StockDaemon(Path(folder), lxc.environment) as started:
-            everybody = started.everybody()
-            os.kill(started.pid, signal.SIGKILL)
-            until(lambda: all(map(gone, everybody)), "their end", 30)
+    with open_folder() as folder, StockDaemon(folder, lxc.environment) as started:
+        everybody = started.everybody()
+        os.kill(started.pid, signal.SIGKILL)
+        until(lambda: all(map(gone, everybody)), "their end", 30)
 
 
 def test_a_failure_is_the_same_exception_whoever_serves(stock_server: Path, tmp_path: Path) -> None:

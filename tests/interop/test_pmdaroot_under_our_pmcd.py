@@ -2,18 +2,17 @@
 
 import os
 import socket
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from containers.collectors import OURS, STOCKS, HelpedDaemon
 from containers.engines import Engine, engine
-from containers.served import MAIN, Helper, children, status, until
-from peers import PMDAS, PMNS, OurDaemon, require, stock
+from containers.served import Helper, children, status, until
+from peers import PMDAS, require
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
-OURS = f"{sys.executable} -I -S -B {MAIN} --trust-environment"
 
 
 @pytest.fixture(scope="module")
@@ -27,35 +26,7 @@ def lxc() -> Iterator[Engine]:
         yield started
 
 
-class HelpedDaemon(OurDaemon):
-    """`pypcp pmcd` with stock's agents, and the helper `root` as the first of them."""
-
-    def __init__(self, root: str, environment: dict[str, str]) -> None:
-        super().__init__(tool="pmcd")
-        self._more = environment
-        configuration = self.directory / "pmcd.conf"
-        if root == OURS:
-            (self.directory / "policy.toml").write_text(f'agent-files = ["{configuration}"]\n')
-            places = f"--policy {self.directory}/policy.toml --agents-folder {self.directory}/agents"
-            root += f" {places} -l {self.directory}/root.log --audit {self.directory}/audit.log"
-        configuration.write_text(
-            f"root 1 pipe binary {root}\n"
-            f"proc 3 pipe binary {PMDAS}/proc/pmdaproc -d 3\n"
-            f"linux 60 pipe binary {PMDAS}/linux/pmdalinux\n"
-        )
-        self.options = ("-c", str(configuration), "-n", f"{PMNS}/root")
-
-    def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in super().environment().items() if name != "PMCD_ROOT_AGENT"}
-        return kept | self._more
-
-    def fetch(self, *names: str, container: str = "") -> str:
-        chosen = [f"--container={container}"] if container else []
-        done = stock("pminfo", "-h", self.tcp, *chosen, "-f", *names)
-        return done.stdout + done.stderr
-
-
-@pytest.mark.parametrize("root", [f"{PMDAS}/root/pmdaroot", OURS], ids=["stock's", "ours"])
+@pytest.mark.parametrize("root", [STOCKS, OURS], ids=["stock's", "ours"])
 def test_agents_are_started_by_the_helper_and_switch_to_containers(root: str, lxc: Engine) -> None:
     require(os.geteuid() == 0 and Path(PMDAS, "root/pmdaroot").exists(), "root, and stock's agents (package pcp)")
     with HelpedDaemon(root, lxc.environment) as daemon:

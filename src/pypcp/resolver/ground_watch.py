@@ -42,5 +42,7 @@ def _identity(root: Root) -> Identity | None:
         return None
     try:
         return identity(descriptor)
+    except OSError:  # its file system died
+        return None
     finally:
         os.close(descriptor)

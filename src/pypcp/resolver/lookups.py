@@ -82,13 +82,13 @@ class LookUps:
 
     def _cgroup(self, request: LookupRequest, process: LiveProcess, reply: Reply) -> None:
         """Without its leading slash. One that has no control group of its own has none: never the whole host's."""
-        path = os.fsencode(process.own_cgroup().lstrip("/"))
+        path = process.own_cgroup().lstrip("/")
         if not path:
             status = -errno.ENOENT if process.alive() else -errno.ESRCH
             return reply(LookupReply(request.kind + 1, status, process.pid))
-        if len(path) > MAX_NAME or not path.isascii() or any(byte < 0x20 for byte in path):
+        if len(path) > MAX_NAME or not path.isascii() or not path.isprintable():
             return reply(LookupReply(request.kind + 1, -errno.ENOENT, process.pid))
-        return reply(LookupReply(request.kind + 1, 0, process.pid, path))
+        return reply(LookupReply(request.kind + 1, 0, process.pid, path.encode()))
 
     def facts(self, container: Container) -> LiveProcess | None:
         """The held process of a container, if it lives."""

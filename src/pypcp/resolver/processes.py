@@ -46,13 +46,14 @@ class LiveProcess:
         return cgroup_of(raw)
 
     def own_cgroup(self) -> str:
-        """Its control group if that is the container's alone, else ""; at most 50 milliseconds old.
+        """Its control group if that is the container's alone, else ""; at most 50 milliseconds old, whether it lives
+        or not (ask :meth:`alive` before).
 
         Alone it is where it bears the container's name, or where the process that started the container is in another:
         engines may leave a container in the group of whoever called them, with all its neighbours.
         """
         now = time.monotonic()
-        if now < self._fresh_until and self.alive():
+        if now < self._fresh_until:
             return self._own
         self._own, self._fresh_until = self._read_own_cgroup(), now + CGROUP_FRESH_S
         return self._own

@@ -137,7 +137,7 @@ class Resolver:
             self._tell(LinkPacket(LinkKind.RELAY, packet.ticket, encode(answer)))
 
         try:
-            self.look_ups.answer(packet.payload, 0, reply)
+            self.look_ups.answer(packet.payload[4:], int.from_bytes(packet.payload[:4], "little"), reply)
         except RemoteProtocolError as fault:
             self._note("relay-refused", reason=fault.detail)
 

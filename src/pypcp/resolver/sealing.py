@@ -6,6 +6,7 @@ file system can hold up for ever, is done by a child; what it has not sent in ti
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -90,7 +91,8 @@ def _open_each(channel: socket.socket, engine: int, roots: Sequence[Root]) -> No
             descriptor = open_root(root)
         except OSError:
             continue
-        packet = json.dumps([engine, which, *identity(descriptor)]).encode()
-        socket.send_fds(channel, [packet], [descriptor])
+        with contextlib.suppress(OSError):  # of a file system that died
+            packet = json.dumps([engine, which, *identity(descriptor)]).encode()
+            socket.send_fds(channel, [packet], [descriptor])
         os.close(descriptor)
     channel.send(json.dumps([engine, -1, 0, 0]).encode())

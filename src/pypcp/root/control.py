@@ -176,7 +176,7 @@ def _answer_lookup(connection: ControlConnection, request: LookupRequest, frame:
             reply = LookupReply(request.kind + 1, TryAgain.code, request.pid)
         connection.answer(Answer(encode(reply)))
 
-    connection.monitor.look_ups.relay(frame, done)
+    connection.monitor.look_ups.relay(connection.peer.uid, frame, done)
 
 
 def _answer_start(connection: ControlConnection, request: StartRequest, _frame: bytes) -> None:

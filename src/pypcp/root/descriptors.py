@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import stat
 
@@ -17,6 +18,27 @@ def keep_descriptors(kept: set[int]) -> None:
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     for fd in (0, 1):
         os.dup2(null, fd)
+
+
+def open_descriptors() -> set[int]:
+    """All that this process has open."""
+    listed = {int(name) for name in os.listdir("/proc/self/fd")}
+    return {fd for fd in listed if _is_open(fd)}  # the one that listed them is not any more
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        fcntl.fcntl(fd, fcntl.F_GETFD)
+    except OSError:
+        return False
+    return True
+
+
+def close_others(kept: set[int]) -> None:
+    """Close every descriptor but these. First of all whatever is unreachable lets go of its own."""
+    gc.collect()
+    for fd in open_descriptors() - kept:
+        os.close(fd)
 
 
 def take_wires() -> tuple[int, int]:

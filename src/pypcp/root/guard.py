@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pypcp.root.children import CRASHED
 from pypcp.root.confine import adopt_orphans, not_dumpable
 from pypcp.root.conversation import Conversation, Ended
+from pypcp.root.descriptors import close_others, open_descriptors
 from pypcp.root.diary import BORN, CAME, DIED, GONE, LEFT, OVER, VOICE, WIRES, Diary, Kept, Note, channel, hear, tell
 from pypcp.root.peers import parent_of
 
@@ -41,6 +42,7 @@ class Guard:
         self._unused: socket.socket | None = None
         """Of a resolver that is ready to answer, should a daemon ask."""
         self._channel: socket.socket
+        self._wakes: tuple[int, ...] = ()
         self._pid = 0
         self._ending = False
 
@@ -59,7 +61,7 @@ class Guard:
         not_dumpable()
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        wake, waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._wakes = wake, waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
@@ -103,14 +105,18 @@ class Guard:
     def _be_starter(self, end: socket.socket) -> None:
         """In the child: the rest of its life."""
         signal.set_wakeup_fd(-1)
+        for fd in self._wakes:
+            os.close(fd)
         code = CRASHED
         try:
             diary = Diary(end, self._children, self._clients, conversing=self._conversation is not None)
             for held in (self._conversation, self._unused):
                 if held is not None:
                     held.close()
+            before = open_descriptors()
             code = self._body(diary)
             if diary.alone:
+                close_others(before | {client.connection.fileno() for client in diary.clients.values()})
                 code = Guard.succeeding(self._body, diary).run()
         except BaseException:
             sys.excepthook(*sys.exc_info())

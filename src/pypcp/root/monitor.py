@@ -39,7 +39,7 @@ class LookUps(Protocol):
     def hand_over(self, ticket: int, client: socket.socket, uid: int) -> None:
         """This client is yours."""
 
-    def relay(self, frame: bytes, done: Callable[[LookupReply | None], None]) -> None:
+    def relay(self, uid: int, frame: bytes, done: Callable[[LookupReply | None], None]) -> None:
         """Answer one request of a client that stays with us; None when there is no answer in time."""
 
 

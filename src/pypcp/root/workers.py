@@ -135,9 +135,9 @@ class Workers:
         self._loop.watch(client.fileno(), HANGUP, lambda _: self._forget_client(ticket))
         self._send(LinkPacket(LinkKind.HANDOVER, ticket, uid.to_bytes(4, "little")), client.fileno())
 
-    def relay(self, frame: bytes, done: Callable[[LookupReply | None], None]) -> None:
+    def relay(self, uid: int, frame: bytes, done: Callable[[LookupReply | None], None]) -> None:
         """Ask the resolver on behalf of a client that stays here, or its successor; ``done(None)`` when there is no
-        answer in time."""
+        answer in time. ``uid`` is the client's."""
         self._relays += 1
         ticket = self._relays
 
@@ -147,7 +147,7 @@ class Workers:
                 done(reply)
 
         timer = self._loop.call_later(RELAY_LIMIT_S, lambda: settle(None))
-        packet = LinkPacket(LinkKind.RELAY, ticket, frame)
+        packet = LinkPacket(LinkKind.RELAY, ticket, uid.to_bytes(4, "little") + frame)
         self._relayed[ticket] = _Relayed(packet, settle)
         self._send(packet)
 

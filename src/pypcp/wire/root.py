@@ -161,7 +161,7 @@ class LinkKind(IntEnum):
     HANDOVER = 1
     """To the resolver, with a connection beside it: serve this client; the payload is its uid."""
     RELAY = 2
-    """To the resolver: a look-up of a client that the starter keeps; back: the reply to it."""
+    """To the resolver: the uid of a client that the starter keeps, and its look-up; back: the reply to it."""
     READER = 3
     """To the resolver, with a socket beside it: here is a (new) name-space reader."""
     READY = 4

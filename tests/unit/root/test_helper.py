@@ -368,6 +368,27 @@ def test_a_killed_starter_comes_back_with_its_children(helper: Helper) -> None:
             os.close(fd)
 
 
+def descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def test_guards_that_are_killed_leave_their_successors_no_descriptor(helper: Helper) -> None:
+    with helper.client() as client:
+        agent = client.process_start("cat", "/bin/cat")
+        guard, successor, open_before = helper.process.pid, helper.starter, descriptors(helper.process.pid)
+        for killed in (1, 2, 3):
+            os.kill(guard, signal.SIGKILL)
+            until(lambda killed=killed: helper.log.count("resolver-ready") == 1 + killed, "a new starter")  # type: ignore[misc]
+            guard, [successor] = successor, [pid for pid in children(successor) if pid != agent.pid]
+            assert descriptors(guard) <= open_before
+        os.write(agent.stdin, b"alive")
+        assert os.read(agent.stdout, 10) == b"alive"
+        os.kill(guard, signal.SIGTERM)
+        until(lambda: gone(guard), "the end")
+        os.close(agent.stdin)
+        os.close(agent.stdout)
+
+
 def test_stocks_agents_find_the_helper_where_it_is_and_all_else_where_stock_has_it(tmp_path: Path) -> None:
     stock = tmp_path / "stock"
     (stock / "pmcd").mkdir(parents=True)

@@ -25,7 +25,7 @@ class NoLookUps:
     def hand_over(self, ticket: int, client: socket.socket, uid: int) -> None:
         raise AssertionError
 
-    def relay(self, frame: bytes, done: Callable[[LookupReply | None], None]) -> None:
+    def relay(self, uid: int, frame: bytes, done: Callable[[LookupReply | None], None]) -> None:
         raise AssertionError
 
 

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from containers.served import until
 from peers import require
 from pypcp.resolver import host_names as host_names_module
 from pypcp.resolver import untrusted_files
@@ -386,8 +387,10 @@ def test_a_container_of_lxcs_that_is_starting_is_looked_at_until_its_process_is_
     assert engine.again_s == AGAIN_S
     monitor = subprocess.Popen([f"[lxc monitor] {tmp_path} slow"], executable="/bin/sh", stdin=subprocess.PIPE)
     try:
-        assert [container.running for container in engine.scan()] == [False]
-        assert engine.again_s == STARTING_S
+        # Its title is there a moment after its start.
+        until(
+            lambda: [container.running for container in engine.scan()] == [False] and engine.again_s == STARTING_S, "it"
+        )
     finally:
         monitor.communicate()
 

@@ -191,8 +191,8 @@ def test_an_account_that_is_not_there_fails_the_command(place: Background) -> No
     assert "there is no account 'nobody-at-all'" in failed(place, "-U", "nobody-at-all")
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can be anybody")
 def test_only_root_can_have_it_run_as_another(place: Background) -> None:
-    require(os.geteuid() != 0, "an account that is not root")
     assert "only root can run it as root" in failed(place, "-U", "root")
 
 

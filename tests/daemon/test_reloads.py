@@ -95,7 +95,7 @@ async def test_an_agent_that_takes_long_to_stop_holds_nobody_up_and_is_asked_not
 
 
 class NameService:
-    """A name service that says nothing until it may; ``slow`` is what it is asked for then."""
+    """A name service that says nothing until it may; what is slow is this host and this account, known by other names."""
 
     def __init__(self) -> None:
         self.asked, self.may_answer = threading.Event(), threading.Event()
@@ -107,7 +107,8 @@ class NameService:
             if name.startswith("slow"):
                 self.asked.set()
                 self.may_answer.wait(10.0)
-            return function("localhost" if name == "slow.example" else "root", *more, **named)
+            known = {"slow.example": "localhost", "slow": pwd.getpwuid(os.getuid()).pw_name}
+            return function(known.get(name, name), *more, **named)
 
         return asked
 

@@ -95,7 +95,7 @@ async def test_an_agent_that_takes_long_to_stop_holds_nobody_up_and_is_asked_not
 
 
 class NameService:
-    """A name service that says nothing until it may; what is slow is this host and this account, known by other names."""
+    """A name service that says nothing until it may; slow is this host and this account by other names."""
 
     def __init__(self) -> None:
         self.asked, self.may_answer = threading.Event(), threading.Event()

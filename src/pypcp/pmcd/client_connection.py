@@ -319,11 +319,7 @@ class ClientConnection(asyncio.Protocol):
         daemon = self.daemon
         if daemon.host_name.due:
             daemon.look_at_host_name()
-        if self._memo_of is not daemon.plans:
-            self._memo.clear()
-            self._memo_of = daemon.plans
-        known = self._memo.get(frame)
-        view = known() if known is not None else None
+        view = self._known(frame)
         if view is None and len(frame) <= _SHORT_FRAME:
             view = self._plan(frame)
         if view is None or not view.brief:
@@ -333,6 +329,14 @@ class ClientConnection(asyncio.Protocol):
         if view.long:
             return self._fetch_in_its_turn(view)
         return self._finish(view.answer(self.client, daemon.moment(self.client)))
+
+    def _known(self, frame: bytes) -> PlanView | None:
+        """What was worked out for these bytes, if it still holds and somebody has kept it."""
+        if self._memo_of is not self.daemon.plans:
+            self._memo.clear()
+            self._memo_of = self.daemon.plans
+        known = self._memo.get(frame)
+        return known() if known is not None else None
 
     async def _fetch_in_its_turn(self, view: PlanView) -> bytes:
         """A long list that is answered soon is answered in one go, but one such in a round of the loop."""
@@ -348,7 +352,7 @@ class ClientConnection(asyncio.Protocol):
         room = self.daemon.turns.room_for((len(frame) - _PMIDS_AT) >> 2)
         async with room:
             await self.daemon.turns.turn()
-            view = self._plan(frame)
+            view = self._known(frame) or self._plan(frame)
         gathered = await gather(view, self.client, self.daemon.limits.agent_soft_s)
         async with room, view.in_use:
             if view.brief:

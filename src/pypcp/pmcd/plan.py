@@ -128,13 +128,14 @@ class PlanView:
         moment = object()
         fetched = []
         took = 0.0
+        slice_began = time.perf_counter()
         for leg in self.legs:
             began = time.perf_counter()
             fetched.append(_fetched(leg, client, moment, gathered))
             took += time.perf_counter() - began
-            await turns.turn()
+            slice_began = await turns.share(slice_began)
         for _ in self._layout.lay_out(fetched):
-            await turns.turn()
+            slice_began = await turns.share(slice_began)
         self.brief = took < BRIEF_S
         return self._rendered(fetched)
 

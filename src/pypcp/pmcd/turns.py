@@ -6,12 +6,14 @@ So whoever asks for much waits for others who ask for much, and a short request 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 _LONG_AT_ONCE: Final = 8
 _HUGE: Final = 4096
+_SLICE_S: Final = 0.001
 
 
 class Turns:
@@ -46,6 +48,16 @@ class Turns:
             self._waiting.popleft()
             if self._waiting:
                 asyncio.get_running_loop().call_soon(self._next)
+
+    async def share(self, began: float) -> float:
+        """Wait for a turn, where the slice that ``began`` then was as long as one shall be; when the next one began.
+
+        By ``time.perf_counter``. A round of the loop costs as much as a good part of a slice: fewer are better.
+        """
+        if time.perf_counter() - began < _SLICE_S:
+            return began
+        await self.turn()
+        return time.perf_counter()
 
     async def turn(self) -> None:
         """Wait for a turn; what follows, up to the next wait, is the slice."""

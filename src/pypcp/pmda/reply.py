@@ -41,8 +41,7 @@ class ReplyLayout:
 
     def render(self, fetched: Sequence[Fetched], time_ns: int) -> bytes:
         """The reply PDU, stamped with ``time_ns``. ``TooBig`` when it would pass the limit."""
-        layouts = [each.layout for each in fetched]
-        if layouts != self._layouts or not self._parts:
+        if not self._holds(fetched):
             for _ in self.lay_out(fetched):
                 pass
         parts = self._parts
@@ -50,6 +49,10 @@ class ReplyLayout:
             parts[position] = segment.payload
         parts[0] = self._prologue(time_ns)
         return b"".join(parts)
+
+    def _holds(self, fetched: Sequence[Fetched]) -> bool:
+        """Is what was laid out last still the way it is?"""
+        return bool(self._parts) and [each.layout for each in fetched] == self._layouts
 
     def _prologue(self, time_ns: int) -> bytes:
         if self._highres:
@@ -63,6 +66,8 @@ class ReplyLayout:
 
         ``TooBig``. Nobody else may use this layout meanwhile.
         """
+        if self._holds(fetched):
+            return
         self._parts = []
         # A layout that is replaced between two steps is another one than what was laid out.
         layouts = [each.layout for each in fetched]

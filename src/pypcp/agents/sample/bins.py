@@ -79,7 +79,10 @@ class Scramble:
 
 def _declare_scramble(bench: Bench) -> None:
     agent, values = bench.agent, bench.bin_values
-    label = lambda name: {"bin": int(name.removeprefix("bin-"))}  # noqa: E731
+
+    def label(name: str) -> dict[str, int]:
+        return {"bin": int(name.removeprefix("bin-"))}
+
     disorderly = bench.indom(9, "Bins in disorder\nThose that the last fetch had.", label_instance=label)
     scramble = Scramble(disorderly)
 

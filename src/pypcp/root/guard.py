@@ -17,6 +17,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from typing import Final
 
 from pypcp.root.children import CRASHED
 from pypcp.root.confine import adopt_orphans, not_dumpable
@@ -24,6 +25,9 @@ from pypcp.root.conversation import Conversation, Ended
 from pypcp.root.descriptors import close_others, open_descriptors
 from pypcp.root.diary import BORN, CAME, DIED, GONE, LEFT, OVER, VOICE, WIRES, Diary, Kept, Note, channel, hear, tell
 from pypcp.root.peers import parent_of
+
+PASSED_ON: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""To the starter, which is forked with these blocked: it has no handlers of its own yet."""
 
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.1, 30.0
 
@@ -44,6 +48,8 @@ class Guard:
         self._channel: socket.socket
         self._wakes: tuple[int, ...] = ()
         self._pid = 0
+        self._signals: list[int] = []
+        """Not yet passed on: only between two looks at who ended is the starter's number surely still its own."""
         self._ending = False
 
     @classmethod
@@ -64,19 +70,20 @@ class Guard:
         self._wakes = wake, waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
-            signal.signal(number, self._pass_on)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        for number in PASSED_ON:
+            signal.signal(number, self._asked)
         delay_s = _FIRST_DELAY_S
         while True:
             born = time.monotonic()
             self._fork()
             status = self._watch(wake)
             code = os.waitstatus_to_exitcode(status)
-            if self._ending or code not in (CRASHED, *(-number for number in signal.valid_signals())):
-                return max(code, 0)
+            if code not in (CRASHED, *(-number for number in signal.valid_signals())):
+                return code
             delay_s = _FIRST_DELAY_S if time.monotonic() - born > 10 else min(2 * delay_s, _LONGEST_DELAY_S)
             self._pause(wake, delay_s)
-            if self._ending:  # asked to while nobody was there to be told
+            if self._ending:
                 return 0
 
     def _pause(self, wake: int, delay_s: float) -> None:
@@ -88,17 +95,22 @@ class Guard:
             if poll.poll(rest_s * 1000):
                 os.read(wake, 4096)
 
-    def _pass_on(self, number: int, _frame: object) -> None:
+    def _asked(self, number: int, _frame: object) -> None:
         self._ending = self._ending or number in (signal.SIGTERM, signal.SIGINT)
-        if self._pid:
-            os.kill(self._pid, number)  # not reaped yet, so the number is still its own
+        self._signals.append(number)
+
+    def _pass_on(self) -> None:
+        while self._signals:
+            os.kill(self._pid, self._signals.pop(0))
 
     def _fork(self) -> None:
         ours, theirs = channel()
+        signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
         pid = os.fork()
         if pid == 0:
             ours.close()
             self._be_starter(theirs)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
         theirs.close()
         self._channel, self._pid = ours, pid
 
@@ -128,6 +140,7 @@ class Guard:
         """Remember what the starter says and carry the daemon's requests, until the starter ends; its wait status."""
         heard = True
         while (status := self._reap()) is None:  # whoever ended before this waits to be reaped, and wakes nobody
+            self._pass_on()
             for fd, events in self._poll(wake, heard):
                 if fd == wake:
                     with contextlib.suppress(BlockingIOError):

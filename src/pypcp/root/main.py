@@ -24,7 +24,7 @@ from pypcp.root.daemon_keeper import LABEL, DaemonKeeper
 from pypcp.root.descriptors import is_pipe, keep_descriptors, take_wires
 from pypcp.root.diary import GONE, Diary
 from pypcp.root.ground import UntrustedGround, check
-from pypcp.root.guard import Guard
+from pypcp.root.guard import PASSED_ON, Guard
 from pypcp.root.listener import Occupied, listen, passed_by_systemd
 from pypcp.root.loop import READ, Loop
 from pypcp.root.monitor import ORPHAN_GRACE_S, Monitor
@@ -150,6 +150,8 @@ class Helper:
                 starter.adopt(note.number, note.owner, note.label)
         left = self._end_with_daemon(loop, monitor, starter) if self.pipe else lambda: None
         _hear_guard(loop, diary, starter, keeper, left)
+        if self._is_outdated():
+            self._reload(monitor)
         self._obey_signals(loop, monitor, workers, keeper)
         monitor.adopt()
         workers.start()
@@ -185,9 +187,10 @@ class Helper:
 
     def _obey_signals(self, loop: Loop, monitor: Monitor, workers: Workers, keeper: DaemonKeeper | None) -> None:
         wake, waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in PASSED_ON:
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
 
         def obey(_: int) -> None:
             for number in os.read(wake, 4096):
@@ -203,6 +206,13 @@ class Helper:
                     loop.stop()
 
         loop.watch(wake, READ, obey)
+
+    def _is_outdated(self) -> bool:
+        """Whether the policy is not the one we were all made with: a starter before us may have been told so."""
+        try:
+            return self._policy() != self.policy
+        except (UntrustedGround, BadConfiguration, OSError):
+            return True  # what is wrong, the reload says
 
     def _reload(self, monitor: Monitor) -> None:
         try:
@@ -330,7 +340,7 @@ class Helper:
 def _ignore_signals() -> None:
     """What a terminal or an operator has to say is said to the guard: a worker ends with its starter."""
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+    for number in PASSED_ON:
         signal.signal(number, signal.SIG_IGN)
 
 

@@ -31,7 +31,7 @@ def test_a_guard_that_waits_before_the_next_attempt_ends_as_soon_as_it_is_asked(
     os.close(pidfd)
     os.read(born, 1)
     until(lambda: not children(pid), "the starter reaped, and the pause begun")
-    os.kill(pid, signal.SIGUSR1)  # wakes it, but is no reason to end, nor to start anew
+    os.kill(pid, signal.SIGHUP)  # wakes it, but is no reason to end, nor to start anew
     asked = time.monotonic()
     os.kill(pid, signal.SIGTERM)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
@@ -39,6 +39,33 @@ def test_a_guard_that_waits_before_the_next_attempt_ends_as_soon_as_it_is_asked(
     os.set_blocking(born, False)
     with pytest.raises(BlockingIOError):
         os.read(born, 1)
+    os.close(born)
+    os.close(birth)
+
+
+def test_a_starter_that_is_asked_to_end_as_it_is_born_ends() -> None:
+    born, birth = os.pipe()
+
+    def starter(diary: Diary) -> int:
+        os.write(birth, b".")
+        until(lambda: signal.SIGTERM in signal.sigpending(), "what it was asked, kept until it can be heard")
+        return 0
+
+    def body() -> NoReturn:
+        os._exit(Guard(starter).run())
+
+    pid, pidfd = spawn(body)
+    os.close(pidfd)
+    os.read(born, 1)
+    os.kill(pid, signal.SIGTERM)
+    statuses: list[int] = []
+
+    def over() -> bool:
+        statuses[:] = os.waitpid(pid, os.WNOHANG)
+        return statuses[0] != 0
+
+    until(over, "the end of both")
+    assert os.waitstatus_to_exitcode(statuses[1]) == 0
     os.close(born)
     os.close(birth)
 

@@ -480,6 +480,18 @@ def test_the_policy_is_read_again_on_sighup_and_a_bad_one_changes_nothing(helper
             client.process_start("cat", "/bin/cat")
 
 
+def test_a_starter_that_comes_back_goes_by_the_policy_that_was_read_again(helper: Helper) -> None:
+    with helper.client() as client:
+        helper.policy.write_text(f'agent-files = ["{helper.configuration}"]\n[agents.cat]\ndeny = true\n')
+        helper.process.send_signal(signal.SIGHUP)
+        until(lambda: any("policy-loaded" in line for line in helper.record), "the new policy")
+        victim, ready = helper.starter, helper.log.count("resolver-ready")
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: gone(victim) and helper.log.count("resolver-ready") > ready, "a new starter and its workers")
+        with pytest.raises(PermissionDenied):
+            client.process_start("cat", "/bin/cat")
+
+
 def test_everything_privileged_is_on_record_in_one_line_each(helper: Helper) -> None:
     with helper.client() as client:
         agent = client.process_start("cat", "/bin/cat")

@@ -84,6 +84,14 @@ async def test_requests_one_after_the_other_each_have_a_sample_of_their_own(star
         assert [await together({client: fetch(SAMPLE)}) for client in (one, other, one)] == [[[1]], [[2]], [[3]]]
 
 
+async def test_a_long_fetch_has_one_sample_however_it_is_cut(start: Starter) -> None:
+    async with start(own=[counting()]) as running, RawClient(running.path) as one, RawClient(running.path) as other:
+        await let_in(one, other)
+        [[*first]] = await together({one: fetch(*[SAMPLE] * 300)})
+        [[*again]] = await together({one: fetch(*[SAMPLE] * 300)})
+        assert (set(first), set(again)) == ({1}, {2})
+
+
 async def test_a_sample_is_of_one_cluster(start: Starter) -> None:
     async with start(own=[counting()]) as running, RawClient(running.path) as one, RawClient(running.path) as other:
         await let_in(one, other)

@@ -114,7 +114,12 @@ class PlanView:
         return reply
 
     def render(self, client: Client, moment: object, gathered: Mapping[int, Fetched]) -> tuple[bool, bytes]:
-        """Put the answers of processes (by domain) and those of the agents here together; may it be shared?"""
+        """Put the answers of processes (by domain) and those of the agents here together; may it be shared?
+
+        Without a ``moment`` it has one of its own: what several legs are read from is refreshed for them once.
+        """
+        if moment is None and len(self.legs) > 1:
+            moment = object()
         fetched = []
         shared = True
         for leg in self.legs:

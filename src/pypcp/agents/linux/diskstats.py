@@ -152,7 +152,7 @@ def _declare_constants(cluster: Cluster, disks: Indom, files: Files) -> None:
     sizes = files.parsed("proc/partitions", parse_partitions)
 
     def capacities(now: Disks) -> list[int | None]:
-        size_of = sizes()
+        size_of = sizes() if now.names else {}
         return [size_of.get(name) for name in now.names]
 
     constant("disk.dev.capacity", 87, U64, capacities, indom=disks, units=KBYTE, help_="Size of a disk")

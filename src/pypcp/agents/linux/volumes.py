@@ -141,7 +141,7 @@ def _declare_constants(cluster: Cluster, indom: Indom, files: Files, family: Fam
     sizes = files.parsed("proc/partitions", parse_partitions)
 
     def capacities(now: Volumes) -> list[int | None]:
-        size_of = sizes()
+        size_of = sizes() if now.devices else {}
         return [size_of.get(device) for device in now.devices]
 
     capacity = f"Size of each {family.each}"

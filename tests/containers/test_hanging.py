@@ -62,12 +62,15 @@ def docker(tmp_path: Path) -> Iterator[Path]:
 
 
 def ask(outsider: Outsider, name: str) -> int:
-    """The status of the answer, which comes at once."""
-    begun = time.monotonic()
-    answer = outsider.ask(LookupRequest(Kind.PROCESSID_REQUEST, name.encode()))
-    assert time.monotonic() - begun < _AT_ONCE_S
-    assert isinstance(answer, LookupReply)
-    return answer.status
+    """The status of the answer, which comes at once: of five questions, as the machine may be busy elsewhere."""
+    for _ in range(5):
+        begun = time.monotonic()
+        answer = outsider.ask(LookupRequest(Kind.PROCESSID_REQUEST, name.encode()))
+        took_s = time.monotonic() - begun
+        assert isinstance(answer, LookupReply)
+        if took_s < _AT_ONCE_S:
+            return answer.status
+    raise AssertionError(f"{took_s} s for the last of five answers")
 
 
 def test_a_file_system_that_is_dead_at_the_start_costs_its_engine_until_it_answers(

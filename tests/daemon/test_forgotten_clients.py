@@ -1,5 +1,6 @@
 """Clients that go, stop or are refused at an awkward moment: each is forgotten, and its place is free again."""
 
+import asyncio
 import shutil
 import ssl
 import subprocess
@@ -7,15 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from fakes.client import RawClient
-from honest import until
+from fakes.client import RawClient, fetch
+from honest import NUMAGENTS, until
 from peers import require
 from pypcp.pmcd.security import Security
+from pypcp.wire.attribute import Attribute, AttributeKey
 from pypcp.wire.handshake import Creds, Error
-from pypcp.wire.pdu import Feature
+from pypcp.wire.pdu import Feature, encode
+from pypcp.wire.result import Result
 from running import Running, Starter
 
 pytestmark = pytest.mark.anyio
+ONE_OF_AN_ACCOUNT = "[access]\nallow user * : all, maximum 1 connections;\n"
 ONE_CLIENT = '[access]\nallow "unix:" : maximum 1 connections;\n'
 HELLO_BEGINS = bytes.fromhex("16030100c8010000c40303") + bytes(32)
 
@@ -58,3 +62,28 @@ async def test_who_goes_in_the_tls_handshake_is_forgotten(start: Starter, certif
             async with RawClient(running.path) as client:
                 await in_the_handshake(running, client, certificate)
             await until(lambda: not running.daemon.clients)
+
+
+async def test_who_goes_in_the_last_step_of_its_greeting_takes_no_place(
+    start: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with start(access=ONE_OF_AN_ACCOUNT) as running, RawClient(running.path) as client:
+        learned = loop.create_future()
+        asked = loop.create_future()
+
+        def learn(name: str) -> asyncio.Future[None]:
+            asked.set_result(name)
+            return learned
+
+        monkeypatch.setattr(running.daemon.containers, "learn", learn)
+        await client.receive()
+        await client.send(encode(Creds(flags=Feature.CONTAINER)) + encode(Attribute(AttributeKey.CONTAINER, b"web01")))
+        assert await asked == "web01"
+        (connection,) = running.daemon.clients
+        learned.set_result(None)
+        connection.connection_lost(None)  # in the same round of the loop, as it may happen
+        monkeypatch.setattr(connection, "connection_lost", lambda exc: None)
+        async with RawClient(running.path) as next_one:
+            await next_one.greeted()
+            assert isinstance(await next_one.answer(fetch(NUMAGENTS)), Result)

@@ -154,4 +154,4 @@ async def test_a_client_keeps_nothing_of_a_list_that_was_dropped(start: Starter)
         (connection,) = running.daemon.clients
         for count in (10, 20, 30):
             assert isinstance(await client.answer(fetch(*EVERYTHING[:count])), Result)
-        assert [view() is not None for view in connection._memo.values()] == [False, False, True]
+        assert [view() is not None for view in connection._fetches.memo.values()] == [False, False, True]

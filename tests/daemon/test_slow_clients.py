@@ -167,9 +167,9 @@ async def test_a_long_reply_over_a_slow_line_arrives(start: Starter) -> None:
         await until(lambda: is_full(running))
         (connection,) = running.daemon.clients
         for _ in range(3):
-            timer = connection._timer
+            timer = connection._patience._timer
             await client.take(600_000)
-            await until(lambda timer=timer: connection._timer is not timer)
+            await until(lambda timer=timer: connection._patience._timer is not timer)
         assert is_full(running)
         await client.take(MUCH_BYTES - 3 * 600_000)
 

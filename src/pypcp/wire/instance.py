@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from pypcp.model.ids import IN_NULL, InDom
-from pypcp.wire.buffer import Reader, Writer
+from pypcp.wire.buffer import Reader, Writer, to_bytes
 from pypcp.wire.pdu import Envelope, Pdu, PduType, register
 from pypcp.wire.versions import Channel
 
@@ -77,9 +77,7 @@ class InstanceReply(Pdu):
             instances, names = instances or [IN_NULL], names or [""]
         writer.u32(self.indom)
         writer.i32(len(instances))
-        for instance, name in zip(instances, names, strict=True):
-            writer.i32(instance)
-            writer.text(name)
+        writer.texts([to_bytes(name) for name in names], instances)
 
     @classmethod
     def read(cls, reader: Reader, envelope: Envelope) -> InstanceReply:

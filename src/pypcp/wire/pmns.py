@@ -83,15 +83,13 @@ class PmnsNames(Pdu):
     def write(self, writer: Writer, channel: Channel | None) -> None:
         """Appends the body to ``writer``."""
         statuses = self.statuses or ()
-        if statuses and len(statuses) != len(self.names):
-            raise ValueError(f"{len(statuses)} statuses of {len(self.names)} names")
-        writer.i32(sum(len(to_bytes(name)) + 1 for name in self.names))
+        names = [to_bytes(name) for name in self.names]
+        if statuses and len(statuses) != len(names):
+            raise ValueError(f"{len(statuses)} statuses of {len(names)} names")
+        writer.i32(sum(map(len, names)) + len(names))
         writer.i32(len(statuses))
-        writer.i32(self.error or len(self.names))
-        for index, name in enumerate(self.names):
-            if statuses:
-                writer.i32(statuses[index])
-            writer.text(name)
+        writer.i32(self.error or len(names))
+        writer.texts(names, statuses or None)
 
     @classmethod
     def read(cls, reader: Reader, envelope: Envelope) -> PmnsNames:

@@ -11,8 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from peers import require
+
+# Where a failure stops everybody, the same inputs every time: new ones are found by whoever works on the code.
+settings.register_profile("the same", derandomize=True)
+if "PYPCP_REQUIRE_PEERS" in os.environ:
+    settings.load_profile("the same")
 
 LOOPS = ["asyncio", "uvloop"]
 SETTLE_LIMIT_S = 2.0

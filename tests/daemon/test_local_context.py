@@ -1,5 +1,7 @@
 """Agents asked without a daemon: the answers are those of a daemon with the same agents."""
 
+import errno
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,3 +118,34 @@ def test_tools_ask_agents_here(capsys: pytest.CaptureFixture[str]) -> None:
     assert 'inst [0 or "red"] value 1' in capsys.readouterr().out
     assert main(["probe", "--local-PMDA", "--agent", "simple", "simple"]) == 0
     assert capsys.readouterr().out.split("\n")[0].startswith("simple.numfetch 1")
+
+
+def test_the_startup_and_the_first_reading_in_the_background_are_waited_for() -> None:
+    agent = Agent("local", 400)
+    began = threading.Event()
+
+    @agent.startup
+    def begin() -> None:
+        began.wait(0.2)  # nobody sets it: the startup takes its time
+
+    source = agent.source(every=60)(lambda: 7)
+    failing = agent.source(every=60)(_fail)
+    source.metric("local.read", type_=ValueType.I32)(lambda now: now)
+    failing.metric("local.failed", type_=ValueType.I32)(lambda now: now)
+    with LocalContext([agent]) as context:
+        read, failed = context.fetch(context.lookup_names(["local.read", "local.failed"])).value_sets
+    assert read.value == 7
+    assert failed.error is not None
+    assert failed.error.code == -errno.ENOENT
+
+
+def _fail() -> None:
+    raise OSError(errno.ENOENT, "not there")
+
+
+def test_a_mistake_in_an_agent_asked_here_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "acme.py").write_text("import math\nimport nosuchmodule\n")
+    with pytest.raises(SystemExit, match="1"):
+        main(["info", "-L", "--agent", str(tmp_path / "acme.py")])
+    said = f"pypcp info: {tmp_path}/acme.py:2: ModuleNotFoundError: No module named 'nosuchmodule'\n"
+    assert capsys.readouterr().err == said

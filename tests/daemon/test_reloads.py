@@ -257,3 +257,15 @@ async def test_an_agent_that_begins_is_told_of_clients_that_come_and_go_while_ot
             await written_to(gate, "this is no agent\n")
             await reload
             assert running.keeper(domain).refusal is None
+
+
+async def test_an_agent_whose_line_has_another_name_is_kept_and_called_by_that(start: Starter, tmp_path: Path) -> None:
+    line = f"{{}} {VALUE.domain} pipe binary {sys.executable} {FAKE_AGENT} {VALUE.domain} well\n"
+    async with start() as running:
+        (tmp_path / "pmcd.conf").write_text(line.format("before"))
+        await running.daemon.reload()
+        pid = running.keeper(VALUE.domain).pid
+        (tmp_path / "pmcd.conf").write_text(line.format("after"))
+        await running.daemon.reload()
+        (row,) = [each for each in running.daemon.agents() if each.domain == VALUE.domain]
+        assert (row.label, running.keeper(VALUE.domain).pid) == ("after", pid)

@@ -105,6 +105,7 @@ def test_labels_tell_agent_and_host(context: BlockingContext) -> None:
     assert labels.merged["agent"].value == "sample"
     assert labels.of_instance(100)["bin"].value == 100
     assert "hostname" in context.labels(LabelType.CONTEXT)[-1]
+    assert context.labels(LabelType.CONTEXT, 0) == context.labels(LabelType.CONTEXT)
 
 
 def test_the_death_of_an_agent_is_reported_once_with_a_fetch() -> None:

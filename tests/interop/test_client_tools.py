@@ -1,6 +1,7 @@
 """Our client tools print what stock's print, byte for byte, from the same pmcd."""
 
 import json
+import re
 from collections.abc import Iterator
 from functools import partial
 
@@ -77,7 +78,9 @@ def test_info_unpacks_event_records_as_stock_does(pmcd: StockPmcd) -> None:
     assert any("missed event records" in line for line in seen[1])
 
 
-@pytest.mark.parametrize("options", [[], ["-i"], ["-I"], ["-v"], ["-fi"], ["-fI"], ["-iI"], ["-F"], ["-Fv"], ["-FI"]])
+@pytest.mark.parametrize(
+    "options", [[], ["-i"], ["-I"], ["-v"], ["-fi"], ["-fI"], ["-iI"], ["-F"], ["-Fv"], ["-FI"], ["-z"], ["-Z", "EST5"]]
+)
 def test_probe_prints_what_stock_prints(pmcd: StockPmcd, options: list[str]) -> None:
     theirs, mine = both("probe", "-h", pmcd.tcp, *options, *STEADY, "sample.bogus_bin", "no.such", "hinv")
     assert (mine.stdout, mine.returncode) == (theirs.stdout, theirs.returncode)
@@ -112,6 +115,8 @@ def test_probe_counts_the_values_of_every_metric(pmcd: StockPmcd, names: list[st
         ["-r", "sample.float.bin_ctr"],
         ["-i", "bin-300 'bin-100'", "sample.bin"],
         ["sample.bin[bin-100,bin-300]"],
+        ["-i", "bin-300", "sample.bin[bin-100]"],
+        ["pmcd.agent.status"],
         ["-Z", "EST5", "sample.bin"],
         ["-z", "sample.bin"],
     ],
@@ -165,6 +170,7 @@ LONG, ULONG, SINGLE, TEXT = (f"sample.{kind}.write_me" for kind in ("long", "ulo
         [TEXT, 'é"x'],
         ["sample.bin", "5"],
         ["-F", "-i", "bin-100 bin-200", "sample.bin", "42"],
+        ["-i", "bin-300", "-i", "bin-100,bin-200", "sample.bin", "42"],
         ["-i", "nope", "sample.bin", "4"],
         ["-i", "foo", LONG, "3"],
         ["-f", LONG, "3"],
@@ -210,3 +216,37 @@ def test_an_option_that_is_not_there_is_named(tool: str) -> None:
     refused = ours(tool, "-a", "archive")
     assert refused.returncode == 1
     assert "-a" in refused.stderr or "needed" in refused.stderr
+
+
+@pytest.mark.parametrize("tool", ["info", "probe", "val"])
+def test_two_time_zones_are_refused_as_in_stock(pmcd: StockPmcd, tool: str) -> None:
+    theirs, mine = both(tool, "-h", pmcd.tcp, "-z", "-Z", "UTC", "sample.long.one")
+    said = "at most one of -Z and -z allowed"
+    assert (said in mine.stderr, mine.returncode) == (said in theirs.stderr, theirs.returncode) == (True, 1)
+
+
+def test_the_zone_that_probe_is_told_is_that_of_its_times(pmcd: StockPmcd) -> None:
+    ours("probe", "-h", pmcd.tcp, "-v", "sample.event.no_indom_records")
+    shown = [
+        ours("probe", "-h", pmcd.tcp, "-Z", zone, "-v", "sample.event.no_indom_records").stdout.partition("timestamp")[
+            2
+        ]
+        for zone in ("UTC", "EST5")
+    ]
+    hours = [int(re.findall(r"(\d\d):", each)[0]) for each in shown]
+    assert (hours[0] - hours[1]) % 24 in (4, 5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["val", "-s", "x", "sample.bin"], "argument -s/--samples: 'x' is no number"),
+        (["val", "-w", "x", "sample.bin"], "argument -w/--width: 'x' is no number"),
+        (["info", "-b", "0", "sample.bin"], "argument -b/--batch: 0 is not a positive number"),
+        (["val", "-s", "1", "hinv.ncpu", "hinv.ndisk"], "too many arguments, from 'hinv.ndisk' on"),
+    ],
+)
+def test_a_command_line_that_is_wrong_is_told_in_words_of_its_own(arguments: list[str], said: str) -> None:
+    told = ours(*arguments)
+    assert told.stderr == f"pypcp {arguments[0]}: {said} (--help lists the options)\n"
+    assert told.returncode == 1

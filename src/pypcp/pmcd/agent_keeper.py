@@ -236,6 +236,11 @@ class AgentKeeper:
             async with asyncio.timeout(seconds if self._owner.limits.agent_restarts else NEVER_S):
                 await self._told_to_start.wait()
 
+    def rename(self, name: str, start: Starter) -> None:
+        """Its line has another name now, by which ``start`` starts it next time: the helper permits starts by name."""
+        self.name = name
+        self._start = start
+
     def start_again(self) -> None:
         """Start an agent that has ended now, however long ago it was tried last. One that runs stays as it is."""
         self._told_to_start.set()
@@ -262,7 +267,8 @@ class AgentKeeper:
             self._settle()
             why = await lost
         except (PcpError, OSError, TimeoutError) as error:
-            why = "no credentials within the time for that" if isinstance(error, TimeoutError) else str(error)
+            limit = self._owner.limits.agent_hello_s
+            why = f"no credentials within {limit:g} s (-q)" if isinstance(error, TimeoutError) else str(error)
             self.status = 4
         finally:
             served, self._conversation = self._conversation is not None, None

@@ -77,7 +77,7 @@ class AgentMaker:
             return self._own.get(spec.label) or self._in_process(spec)
         not_ready = isinstance(spec, PipeAgent) and spec.not_ready
         talk = _CONVERSATIONS[spec.version]
-        return AgentKeeper(spec.label, spec.domain, self._starter(spec), self._owner, talk, not_ready=not_ready)
+        return AgentKeeper(spec.label, spec.domain, self.starter(spec), self._owner, talk, not_ready=not_ready)
 
     def _in_process(self, spec: DsoAgent) -> Route:
         """Stock loads a shared object there; ours is the agent of that name, if it comes with pypcp."""
@@ -90,7 +90,8 @@ class AgentMaker:
             raise NoAgent(f"pypcp's own agent {spec.label} has the domain {agent.domain}, not {spec.domain}")
         return LocalRoute(agent, self._owner.announce, self._host_name_of)
 
-    def _starter(self, spec: PipeAgent | SocketAgent) -> Starter:
+    def starter(self, spec: PipeAgent | SocketAgent) -> Starter:
+        """What starts the process of an agent, or connects to it."""
         if isinstance(spec, PipeAgent) and spec.domain == HELPER_DOMAIN:
             return partial(_start_helper, spec, self._directory, self._helper)
         if isinstance(spec, PipeAgent):

@@ -22,7 +22,7 @@ from pypcp.pmcd.agent_rows import AgentRow, agent_rows
 from pypcp.pmcd.agents import CONTAINERS, HELPER_DOMAIN, AgentMaker
 from pypcp.pmcd.client_connection import ClientConnection
 from pypcp.pmcd.clients import ClientTable
-from pypcp.pmcd.config import AgentSpec, Configuration
+from pypcp.pmcd.config import AgentSpec, Configuration, DsoAgent
 from pypcp.pmcd.container_names import ContainerNames
 from pypcp.pmcd.context_labels import ContextLabels
 from pypcp.pmcd.gate import Gate, rules_of
@@ -176,8 +176,9 @@ class Daemon:
         new = [spec for spec in wanted if spec not in kept]
         started = await self._start([spec for spec in new if spec.domain == HELPER_DOMAIN])
         started |= await self._start([spec for spec in new if spec.domain != HELPER_DOMAIN])
-        for route in kept.values():
-            if isinstance(route, AgentKeeper):
+        for spec, route in kept.items():
+            if isinstance(route, AgentKeeper) and not isinstance(spec, DsoAgent):
+                route.rename(spec.label, self._maker.starter(spec))
                 route.start_again()
         before, self.configured = self.configured, {spec: kept.get(spec) or started[spec] for spec in wanted}
         if names_changed or _present(before) != _present(self.configured):

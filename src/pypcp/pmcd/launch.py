@@ -51,7 +51,8 @@ class AgentProcess:
                 close_fds=True,
             )
         except OSError as error:
-            raise OsError(-(error.errno or errno.EIO), f"cannot start {command[0]}: {error}") from error
+            because = "" if error.filename in (None, command[0]) else f", {error.filename}"
+            raise OsError(-(error.errno or errno.EIO), f"cannot start {command[0]}{because}") from error
         self.pid = self._process.pid
         log.debug("process %d is %s", self.pid, " ".join(command))
         usual_limit_for(self.pid)
@@ -131,7 +132,8 @@ async def connect(family: int, address: str, stream: AgentStream, within_s: floa
                     last = error
                 await asyncio.sleep(_CONNECT_EVERY_S)
     except TimeoutError:
-        raise OsError(-(last.errno or errno.ETIMEDOUT), f"cannot connect to the agent at {address}: {last}") from None
+        where = address if family == socket.AF_UNIX else f"port {address}"
+        raise OsError(-(last.errno or errno.ETIMEDOUT), f"cannot connect to the agent at {where}") from None
 
 
 def _connect_once(loop: asyncio.AbstractEventLoop, family: int, address: str, stream: AgentStream) -> Awaitable[object]:

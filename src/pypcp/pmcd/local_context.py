@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, TypeVar
@@ -43,7 +44,8 @@ class LocalContext(BlockingCalls):
 
     ``agents`` are agents, files that declare one, or names of installed ones; ``state`` is where they keep the numbers
     of their instances (default: nowhere, so that a running daemon's files are left alone). Agents see one client: this
-    process and its account. They run until :meth:`close`, or the end of the ``with`` block. For one thread at a time.
+    process and its account. That they have started and read what they read in the background is waited for, 5 s at
+    most. They run until :meth:`close`, or the end of the ``with`` block. For one thread at a time.
     """
 
     def __init__(
@@ -64,6 +66,10 @@ class LocalContext(BlockingCalls):
         self._host_name = HostName("")
         for agent in self._agents:
             agent.start()
+        # Who asks here asks at once, and mostly once: of a source in the background "try again" would be all he hears.
+        deadline = time.monotonic() + _LIMITS.agent_s
+        for agent in self._agents:
+            agent.wait_until_read(max(0.0, deadline - time.monotonic()))
         for route in routes:
             route.attributes_changed(self._client)
 

@@ -165,7 +165,7 @@ class Agent(Declarations):
             for instance, value in zip(value_set.instances, value_set.values, strict=True):
                 try:
                     metric.store(value, instance, client)
-                except (ValueError, TypeError) as error:
+                except ValueError as error:
                     raise BadStore(f"{metric.name}: {error}") from error
                 except OSError as error:
                     raise failure_of(error) from error

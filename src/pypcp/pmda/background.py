@@ -7,6 +7,7 @@ from it change together. When they are read, and in which thread, is said in :mo
 from __future__ import annotations
 
 import inspect
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
@@ -44,12 +45,17 @@ class BackgroundCluster(Cluster):
         keep: float | None = None,
     ) -> None:
         super().__init__(domain, number, read, register)
+        for option, seconds in (("every", every), ("timeout", timeout), ("keep", keep)):
+            if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
+                raise ValueError(f"{option}={seconds!r}: a number of seconds above 0 is needed")
         self.every = every
         self.keep = _KEEP_PERIODS * every if keep is None else keep
         self.timeout = self.keep if timeout is None else timeout
         self.read = read
         self.is_async = inspect.iscoroutinefunction(read)
         self.failed: PcpError | None = None
+        self.was_read = threading.Event()
+        """Set once it has been read, or could not be."""
         self._delivered: _Delivery | None = None
         self._taken: _Delivery | None = None
 
@@ -78,8 +84,11 @@ class BackgroundCluster(Cluster):
         import asyncio
 
         try:
-            async with asyncio.timeout(self.timeout):
+            async with asyncio.timeout(self.timeout) as limit:
                 snapshot = await self.read()
+        except TimeoutError as error:
+            # How asyncio ended it tells the author nothing; that it was our limit does.
+            self._note(TimeoutError(f"it took longer than {self.timeout:g} s") if limit.expired() else error)
         except Exception as error:  # noqa: BLE001 - the author's code
             self._note(error)
         else:
@@ -88,9 +97,11 @@ class BackgroundCluster(Cluster):
     def _deliver(self, snapshot: Any) -> None:
         self.failed = None
         self._delivered = _Delivery(snapshot, time.monotonic())
+        self.was_read.set()
 
     def _note(self, error: Exception) -> None:
         if self.failed is None:
             log_failure(error, f"{self} in the background")
         self.is_broken = not isinstance(error, PcpError)
         self.failed = failure_of(error)
+        self.was_read.set()

@@ -61,8 +61,8 @@ class Declarations(Hooks):
         client_attributes: bool = False,
     ) -> None:
         domain = FORCED_DOMAIN.get() or domain
-        if not 1 <= domain <= MAX_DOMAIN:
-            raise ValueError(f"agent {name}: domain {domain}, must be 1 to {MAX_DOMAIN}")
+        if domain not in range(1, MAX_DOMAIN + 1):
+            raise ValueError(f"agent {name}: domain {domain!r}, must be 1 to {MAX_DOMAIN}")
         super().__init__(client_attributes=client_attributes)
         self.name = name
         self.domain = domain
@@ -169,6 +169,8 @@ class Declarations(Hooks):
 
         def declare(function: Callable[[], Any]) -> Source:
             if every is None:
+                if timeout is not None or keep is not None:
+                    raise TypeError(f"{function.__qualname__}: timeout= and keep= are for a source with every=")
                 if inspect.iscoroutinefunction(function):
                     raise TypeError(f"{function.__qualname__}: no fetch waits for a coroutine; say how often: every=10")
                 made: Cluster = self.cluster(number, function)
@@ -310,6 +312,10 @@ class Declarations(Hooks):
     def start(self) -> None:
         """Begin what goes on in the background. For whoever runs an agent; a fork after this is too late."""
         self._lifetime.start(self._startup, self._background, self.readiness)
+
+    def wait_until_read(self, limit_s: float) -> None:
+        """After :meth:`start`: wait until there are values, or it is known why not; no longer than the limit."""
+        self._lifetime.wait_until_read(self._background, limit_s)
 
     def prepare(self) -> None:
         """Instead of :meth:`start`, for tests: run the startup, here and to its end. What it raises is raised."""

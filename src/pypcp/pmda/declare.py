@@ -31,6 +31,15 @@ class Facts:
     labels: Given | None = None
     notes: Given | None = None
 
+    def __post_init__(self) -> None:
+        if callable(self.name):
+            raise TypeError(f"{self.name.__qualname__}: write its decorator with parentheses: metric()")
+        if self.indom is not None and not isinstance(self.indom, Indom):
+            raise TypeError(f"indom={self.indom!r}: what agent.indom(...) returns is needed")
+        for option, value, kind in (("type_", self.type_, ValueType), ("sem", self.sem, Semantics)):
+            if value is not None and value not in tuple(kind):
+                raise TypeError(f"{option}={value!r}: a {kind.__name__} of {kind.__module__} is needed")
+
 
 @dataclass(frozen=True, slots=True)
 class Template:

@@ -155,7 +155,7 @@ class EventMetrics:
         declare("bytes", ValueType.U64, lambda _: queue.bytes, "Bytes of all events so far", BYTE, counter=True)
         declare("memory", ValueType.U64, lambda _: queue.memory, "Bytes of events that wait to be read", BYTE)
         self.parameters = {
-            each: declare(each, type_of(hint), lambda _: None, f"Parameter {each} of an event")
+            each: declare(each, type_of(hint, f"{name}.{each}"), lambda _: None, f"Parameter {each} of an event")
             for each, hint in parameters.items()
         }
 
@@ -166,11 +166,16 @@ class EventMetrics:
         flags: EventFlags = EventFlags.POINT,
         **parameters: int | float | str | bytes,
     ) -> None:
-        """Something has happened, now or at ``time_ns``, with these parameters; ``KeyError`` for one not declared."""
+        """Something has happened, now or at ``time_ns``, with these parameters.
+
+        ``KeyError``: one was not declared. ``TypeError``, ``struct.error``: a value is not of its parameter's type.
+        """
         given = tuple(self._parameter(name, value) for name, value in parameters.items())
         self.queue.push(EventRecord(time.time_ns() if time_ns is None else time_ns, flags, given))
 
     def _parameter(self, name: str, value: int | float | str | bytes) -> EventParameter:
+        if name not in self.parameters:
+            raise KeyError(f"{name!r} is no parameter of these events; there are {', '.join(self.parameters)}")
         desc = self.parameters[name].desc
         return EventParameter(desc.pmid, ValueType(desc.type), value)
 

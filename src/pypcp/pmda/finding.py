@@ -129,6 +129,8 @@ def _declared_in(module: ModuleType, short: str) -> Any:
     agents = [each for each in vars(module).values() if isinstance(each, Agent)]
     if len(agents) == 1:
         return agents[0]
+    if not agents:
+        raise BadArgument(f"{module.__file__}: no agent is declared there: agent = Agent(...)")
     raise BadArgument(f"{module.__file__}: {len(agents)} agents are declared there; call the one to be used 'agent'")
 
 

@@ -60,7 +60,13 @@ class Indom:
         self._id_of: dict[str, int] = {}
         self._first_words: tuple[int, dict[str, int]] = (-1, {})
         self.is_fixed = fixed is not None
-        if fixed:
+        if fixed is not None:
+            if not isinstance(fixed, Mapping) or not all(
+                isinstance(number, int) and isinstance(name, str) for number, name in fixed.items()
+            ):
+                raise TypeError(
+                    f"fixed={fixed!r:.80}: a mapping from numbers to names is needed: {{0: 'red', 1: 'blue'}}"
+                )
             self._take(tuple(fixed.values()), tuple(fixed))
 
     def replace(self, names: Iterable[str], ids: Iterable[int] | None = None) -> None:

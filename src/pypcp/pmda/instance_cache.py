@@ -275,8 +275,10 @@ class InstanceCache:
         return entry
 
     def _make(self, name: str, key: bytes | None) -> Entry:
+        if not isinstance(name, str):
+            raise BadArgument(f"{name!r} is no name of an instance: it is no text")
         if "\n" in name or "\0" in name or (not name and not self.strings):
-            raise BadArgument(f"{name!r} is no name of an instance")
+            raise BadArgument(f"{name!r} is no name of an instance: a text without newlines and NULs is one")
         if key is not None:
             self.reuse = True
         last = self._next - 1

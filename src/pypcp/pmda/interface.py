@@ -77,6 +77,10 @@ class AgentInterface(Protocol):
         """Somebody is going to ask: read in the background what is to be read there."""
         ...
 
+    def wait_until_read(self, limit_s: float) -> None:
+        """After :meth:`start`: wait until there are values, or it is known why not; no longer than the limit."""
+        ...
+
     def stop(self) -> None:
         """Nobody asks any more: keep what is to be kept, let go of the rest."""
         ...

@@ -30,6 +30,7 @@ class Lifetime:
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._loop = LoopThread()
+        self._started = threading.Event()
 
     def start(self, startup: Sequence[Hook], clusters: Iterable[BackgroundCluster], readiness: Readiness) -> None:
         """Run ``startup`` in order to its end, then begin reading. Until then the agent is not ready.
@@ -37,6 +38,7 @@ class Lifetime:
         Returns at once. What fails is in the log, and keeps neither the rest from running nor the agent from answering.
         """
         self._stopping.clear()
+        self._started.clear()
         if not startup:
             self._begin(clusters)
             return
@@ -51,6 +53,13 @@ class Lifetime:
 
         self._in_thread(run)
         waiting.wait()
+
+    def wait_until_read(self, clusters: Iterable[BackgroundCluster], limit_s: float) -> None:
+        """Wait until the startup has ended and each source has been read once, well or not, but no longer."""
+        deadline = time.monotonic() + limit_s
+        self._started.wait(limit_s)
+        for cluster in clusters:
+            cluster.was_read.wait(max(0.0, deadline - time.monotonic()))
 
     def _run_logged(self, function: Hook) -> None:
         if self._stopping.is_set():
@@ -95,6 +104,7 @@ class Lifetime:
         self._loop = LoopThread()
 
     def _begin(self, clusters: Iterable[BackgroundCluster]) -> None:
+        self._started.set()
         for cluster in clusters:
             if cluster.is_async:
                 self._begin_async(cluster)

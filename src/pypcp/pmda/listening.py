@@ -21,7 +21,10 @@ def accept_inet(port: int | str, *, by_ipv6: bool = False) -> Wires:
     number = int(port) if str(port).isdecimal() else socket.getservbyname(str(port), "tcp")
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((address, number))
+        try:
+            listener.bind((address, number))
+        except OSError as error:
+            raise OSError(error.errno, f"{error.strerror}: port {number} of {address}") from error
         listener.listen(1)
         connection, _ = listener.accept()
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

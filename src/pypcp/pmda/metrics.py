@@ -200,6 +200,11 @@ def failure_of(error: Exception) -> PcpError:
     return TryAgain(str(error))
 
 
+def log_value(metric: Metric, culprit: str, error: Exception) -> None:
+    """Tell the author about a value that is none of the metric's type."""
+    log.warning("%s: %s cannot be a value of type %s: %s", metric.name, culprit, metric.desc.type, error)
+
+
 def log_failure(error: Exception, of: str) -> None:
     """Tell the author about an exception that is not an answer."""
     if not isinstance(error, PcpError):

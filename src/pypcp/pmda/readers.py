@@ -14,7 +14,7 @@ from pypcp.errors import ConversionError
 from pypcp.model.ids import IN_NULL
 from pypcp.model.profile import Profile
 from pypcp.pmda.interface import Client
-from pypcp.pmda.metrics import Metric, failure_of, log_failure
+from pypcp.pmda.metrics import Metric, failure_of, log_failure, log_value
 from pypcp.pmda.segments import (
     ENCODING_ERRORS,
     EVENT_TYPES,
@@ -53,11 +53,18 @@ class Reader:
         try:
             return self._load(values)
         except ENCODING_ERRORS as error:
-            return self._fail(ConversionError(f"{values!r:.80} is no value of type {metric.desc.type}: {error}"))
+            changed = self._empty(ConversionError.code)
+            if changed:
+                log_value(metric, self._culprit(values), error)
+            return changed
 
     def _load(self, values: Any) -> bool:
         """Load the segment with what the metric's function returned; ``ENCODING_ERRORS``."""
         raise NotImplementedError
+
+    def _culprit(self, values: Any) -> str:
+        """What of ``values`` cannot be encoded, in words for the author."""
+        return f"{values!r:.80}"
 
     def _load_usual(self, values: Sequence[Any]) -> bool:
         """Load the segment that was made for these instances; ``ENCODING_ERRORS``."""
@@ -122,10 +129,14 @@ class ColumnReader(Reader):
         if indom.generation != self._generation:
             self._generation = indom.generation
             self._ids, self.pick = indom.select(self._profile)
-        if isinstance(values, (list, tuple)) or not isinstance(values, Mapping):  # the first question is cheap
+        if isinstance(values, (list, tuple)):  # the question that is cheap
+            column: Any = values
+        elif isinstance(values, Mapping):
+            column = [values.get(name) for name in indom.names]
+        elif hasattr(values, "__len__") and not isinstance(values, str):
             column = values
         else:
-            column = [values.get(name) for name in indom.names]
+            raise ValueError("a value for each instance is needed, in a mapping from their names or in a sequence")
         if len(column) != len(indom):
             raise ValueError(f"{len(column)} values for {len(indom)} instances of {indom.id}")
         if self.pick is not None:
@@ -134,6 +145,18 @@ class ColumnReader(Reader):
             return self._load_for(self._ids, column)
         having = tuple([instance for instance, value in zip(self._ids, column, strict=True) if value is not None])
         return self._load_for(having, [value for value in column if value is not None])
+
+    def _culprit(self, values: Any) -> str:
+        if not isinstance(values, Mapping):
+            return super()._culprit(values)
+        desc = self.metric.desc
+        for name, value in values.items():
+            try:
+                if value is not None:
+                    segment_for(desc.pmid, desc.type, (0,)).load((value,))  # type: ignore[arg-type]
+            except ENCODING_ERRORS:
+                return f"{value!r:.80} of {name!r}"
+        return super()._culprit(values)
 
     def _load_for(self, ids: tuple[int, ...], values: Sequence[Any]) -> bool:
         """Load a segment for ``ids``: the one of last time, as long as the same instances have values."""

@@ -5,17 +5,22 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
-from pypcp.errors import AppVersion, NoValue, PcpError, TryAgain
+from pypcp.errors import AppVersion, NoValue, PcpError, PermissionDenied, TryAgain
+from pypcp.model.ids import Pmid
+from pypcp.model.labels import LabelType
+from pypcp.model.profile import EVERYTHING
 from pypcp.model.values import Semantics, ValueType
 from pypcp.pmda.agent import Agent
 from pypcp.pmda.background import BackgroundCluster
 from pypcp.pmda.indom import Indom
+from pypcp.pmda.interface import Client
 from pypcp.pmda.metrics import Metric
+from pypcp.pmda.mistakes import mistake_in
 from pypcp.pmda.testing import AgentTester
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*", re.IGNORECASE)
@@ -45,8 +50,8 @@ def review(agent: Agent) -> list[Finding]:
         try:
             tester = running.enter_context(AgentTester(agent))
         except Exception as error:  # noqa: BLE001 - the author's code: whatever it raises is a finding
-            return [Finding(agent.name, True, f"its startup failed: {type(error).__name__}: {error}")]
-        findings = [*_as_a_whole(agent), *_sources(agent), *_values(agent, tester)]
+            return [Finding(agent.name, True, f"its startup failed: {mistake_in(error)}")]
+        findings = [*_as_a_whole(agent), *_sources(agent), *_values(agent, tester), *_strangers(agent), *_labels(agent)]
     for metric in agent.registry.metrics.values():
         for check in _METRIC_CHECKS:
             findings += [Finding(metric.name, *found) for found in check(metric, agent)]
@@ -77,7 +82,7 @@ def _sources(agent: Agent) -> Iterator[Finding]:
 
 def _texts(metric: Metric, agent: Agent) -> _Remarks:
     if not metric.oneline:
-        yield True, "no help; write a docstring, its first line is what people see first"
+        yield True, "no help; write a docstring, or help_=: its first line is what people see first"
     elif len(metric.oneline) > _ONELINE_LIMIT:
         yield False, f"the first line of its help has {len(metric.oneline)} characters, {_ONELINE_LIMIT} are plenty"
     elif metric.oneline.lower().strip(". ") in (metric.name, metric.name.rpartition(".")[2].replace("_", " ")):
@@ -145,7 +150,7 @@ def _values(agent: Agent, tester: AgentTester) -> Iterator[Finding]:
         try:
             tester.fetch(name)
             tester.fetch(name)
-        except (TryAgain, NoValue, AppVersion) as error:
+        except (TryAgain, NoValue, AppVersion, PermissionDenied) as error:
             yield Finding(name, False, f"it has no value: {error}")
         except PcpError as error:
             yield Finding(name, True, f"it cannot be fetched: {error}")
@@ -159,6 +164,37 @@ def _values(agent: Agent, tester: AgentTester) -> Iterator[Finding]:
             yield Finding(
                 f"instance domain {serial}", False, "its order changes all the time; sort it, that is cheaper"
             )
+
+
+def _strangers(agent: Agent) -> Iterator[Finding]:
+    """Values under names that are no instances: nobody sees them, and nobody is told."""
+    nobody = Client()
+    for metric in agent.registry.metrics.values():
+        indom, snapshot = metric.indom, metric.cluster.snapshot
+        if indom is None or metric.cluster.failure is not None:
+            continue
+        try:
+            values = metric.read(snapshot, nobody) if metric.per_client else metric.read(snapshot)
+        except Exception:  # noqa: BLE001 - the fetch has said it
+            continue
+        strangers = [name for name in values if name not in indom.names] if isinstance(values, Mapping) else []
+        if strangers:
+            yield Finding(metric.name, True, f"it has a value for {strangers[0]!r}, which is no instance of {indom.id}")
+
+
+def _labels(agent: Agent) -> Iterator[Finding]:
+    asked: list[tuple[str, int, LabelType]] = [(agent.name, agent.domain, LabelType.DOMAIN)]
+    for metric in agent.registry.metrics.values():
+        cluster = Pmid.build(agent.domain, metric.desc.pmid.cluster, 0)
+        asked.append((f"cluster {agent.domain}.{metric.desc.pmid.cluster}", cluster, LabelType.CLUSTER))
+        asked.append((metric.name, metric.desc.pmid, LabelType.ITEM))
+    for indom in agent.registry.indoms.values():
+        asked += [(f"instance domain {indom.id}", indom.id, level) for level in (LabelType.INDOM, LabelType.INSTANCES)]
+    for about, ident, level in dict.fromkeys(asked):
+        try:
+            agent.labels(ident, level, EVERYTHING)
+        except Exception as error:  # noqa: BLE001 - the author's code: whatever it raises is a finding
+            yield Finding(about, True, f"its labels cannot be told: {mistake_in(error)}")
 
 
 def _orders(agent: Agent) -> dict[str, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import types
 import typing
@@ -57,12 +58,13 @@ def declared_by(function: Callable[..., Any]) -> Declared:
     return found
 
 
-def type_of(hint: Any) -> ValueType:
-    """The type of a value that an annotation tells; ``TypeError`` if it tells none."""
+def type_of(hint: Any, of: str) -> ValueType:
+    """The type of a value that an annotation tells; ``TypeError``, which says ``of`` what, if it tells none."""
     found = Declared()
-    _read(hint, found, type_of)
+    with contextlib.suppress(TypeError):
+        _read(hint, found, type_of)
     if found.type is None or found.many:
-        raise TypeError(f"{hint!r} is no type of a single value")
+        raise TypeError(f"{of}: {hint!r} is no type of a single value; int, float, str, bytes, U32 and its like are")
     return found.type
 
 

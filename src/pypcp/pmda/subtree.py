@@ -81,7 +81,7 @@ class Subtree:
         metric. ``indom`` is one for all members, or one for each (:meth:`indom`); ``labels`` and ``notes`` may be
         functions of the member's data. All else as for :meth:`Source.metric`.
         """
-        common = indom if isinstance(indom, Indom) else None
+        common = None if isinstance(indom, MemberIndom) else indom
         facts = Facts(name, None, common, type_, sem, units, help_)
 
         def declare(function: Callable[..., Any]) -> MemberMetric:

@@ -164,14 +164,14 @@ class AgentTester:
         desc = self.desc(name)
         number = IN_NULL if instance is None else self._id_of(desc, instance)
         value_set = ValueSet(desc.pmid, [number], [value], type=ValueType(desc.type))
-        self._ask(Result(0, [value_set], sender=(client or self._nobody).slot), Error)
+        self._ask(Result(0, [value_set], sender=(client or self._nobody).slot), Error, name)
 
     def _profile(self, desc: Desc, instances: Iterable[str]) -> Profile:
         wanted = frozenset(self._id_of(desc, name) for name in instances)
         return Profile(indoms={desc.indom: InDomProfile(False, wanted)}) if wanted else EVERYTHING
 
     def _id_of(self, desc: Desc, instance: str) -> int:
-        reply = self._ask(InstanceRequest(desc.indom, name=instance), InstanceReply)
+        reply = self._ask(InstanceRequest(desc.indom, name=instance), InstanceReply, instance)
         return reply.instances[0]
 
     def _checked(self, name: str, desc: Desc, value_set: ValueSet) -> ValueSet:
@@ -213,7 +213,7 @@ class AgentTester:
     def help(self, name: str, *, oneline: bool = False) -> str:
         """The help text of a metric; ``NoText``."""
         kind = TextKind.PMID | (TextKind.ONELINE if oneline else TextKind.HELP)
-        return self._ask(TextRequest(self.pmid(name), kind), TextReply).text
+        return self._ask(TextRequest(self.pmid(name), kind), TextReply, name).text
 
     def instances(self, name: str) -> dict[int, str]:
         """The instances of a metric there are now, id to name."""
@@ -228,16 +228,16 @@ class AgentTester:
 
     def names(self, below: str = "") -> list[str]:
         """The names of all metrics, or of all at and below a name."""
-        return list(self._ask(PmnsTraverse(below), PmnsNames).names)
+        return list(self._ask(PmnsTraverse(below), PmnsNames, below).names)
 
     def children(self, name: str = "") -> list[tuple[str, bool]]:
         """What is right below a name, and whether each is a metric."""
-        reply = self._ask(PmnsChild(name, 1), PmnsNames)
+        reply = self._ask(PmnsChild(name, 1), PmnsNames, name)
         return [(each, status == 0) for each, status in zip(reply.names, reply.statuses or (), strict=True)]
 
     def pmid(self, name: str) -> Pmid:
         """The pmid of a name; ``UnknownName``."""
-        return Pmid(self._ask(PmnsNames([name]), PmnsIds).pmids[0])
+        return Pmid(self._ask(PmnsNames([name]), PmnsIds, name).pmids[0])
 
     def names_of(self, pmid: int) -> list[str]:
         """The names of a pmid; ``UnknownPmid``."""
@@ -245,10 +245,10 @@ class AgentTester:
 
     # The conversation
 
-    def _ask(self, request: Pdu, expected: type[P]) -> P:
+    def _ask(self, request: Pdu, expected: type[P], about: str = "") -> P:
         reply = decode(self._dispatcher.answer(encode(request)))
         if isinstance(reply, Error) and reply.code < 0:
-            raise from_code(reply.code)
+            raise from_code(reply.code, about)
         assert isinstance(reply, expected), f"{type(request).__name__} was answered with {reply}"
         return reply
 

@@ -5,12 +5,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
-
-_PYPCP: Final = Path(__file__).parents[1]
 
 _COMMANDS: Final = {
     "new": ("pypcp.tools.agent_new", "write a new agent that works, and its test"),
@@ -39,20 +35,6 @@ def main(argv: Sequence[str]) -> int:
 def _usage() -> str:
     lines = [f"  {name:<10} {purpose}" for name, (_, purpose) in _COMMANDS.items()]
     return "\n".join(["usage: pypcp agent COMMAND [options]", "", *lines])
-
-
-def mistake_in(error: Exception) -> str:
-    """Where and what an author's mistake is that kept his file from being imported: ``FILE:LINE: ERROR``."""
-    said = f"{type(error).__name__}: {error}"
-    if isinstance(error, SyntaxError):
-        return f"{error.filename}:{error.lineno}: {type(error).__name__}: {error.msg}"
-    raised = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_machinery(frame.filename)]
-    return f"{raised[-1].filename}:{raised[-1].lineno}: {said}" if raised else said
-
-
-def _is_machinery(file: str) -> bool:
-    """Is it nobody's mistake that this file is on the way: pypcp's own code, Python's import?"""
-    return file.startswith("<") or Path(file).is_relative_to(_PYPCP)
 
 
 def agent_parser(command: str, description: str) -> argparse.ArgumentParser:

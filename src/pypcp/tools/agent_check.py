@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from pypcp.errors import PcpError
 from pypcp.pmda.finding import find_agent
+from pypcp.pmda.mistakes import mistake_in
 from pypcp.pmda.review import review
-from pypcp.tools.agent import agent_parser, mistake_in
+from pypcp.tools.agent import agent_parser
 
 
 def main(argv: Sequence[str]) -> int:
@@ -16,10 +16,7 @@ def main(argv: Sequence[str]) -> int:
     given = agent_parser("check", "Say what a reviewer would say of an agent. Fetches all its values.").parse_args(argv)
     try:
         agent = find_agent(given.agent)
-    except PcpError as error:
-        print(f"pypcp agent check: {error}", file=sys.stderr)
-        return 2
-    except Exception as error:  # noqa: BLE001 - the author's code, whose mistakes are what is looked for
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the author's code, whose mistakes are what is looked for
         print(f"pypcp agent check: {mistake_in(error)}", file=sys.stderr)
         return 2
     findings = review(agent)

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 
-from pypcp.errors import PcpError
 from pypcp.pmda.finding import find_agent
+from pypcp.pmda.mistakes import mistake_in
 from pypcp.pmda.names import name_space_entry
-from pypcp.tools.agent import agent_parser, mistake_in
+from pypcp.tools.agent import agent_parser
 
 
 def main(argv: Sequence[str]) -> int:
@@ -24,9 +24,6 @@ def main(argv: Sequence[str]) -> int:
         agent = find_agent(given.agent, domain=given.domain)
         with redirect_stdout(sys.stderr):  # what the author's code prints is no name space
             names = [name for name, _ in agent.children("")]
-    except PcpError as error:
-        print(f"pypcp agent names: {error}", file=sys.stderr)
-        return 1
     except Exception as error:  # noqa: BLE001 - the author's code
         print(f"pypcp agent names: {mistake_in(error)}", file=sys.stderr)
         return 1

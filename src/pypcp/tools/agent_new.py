@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from pypcp.model.ids import MAX_DOMAIN
+
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 _DEFAULT_DOMAIN: Final = 500
 """In the middle of what nobody ships agents for."""
@@ -90,6 +92,9 @@ def main(argv: Sequence[str]) -> int:
     given = _parser().parse_args(argv)
     if not _NAME.fullmatch(given.name):
         print(f"pypcp agent new: {given.name!r}: a name is small letters, digits and underscores", file=sys.stderr)
+        return 2
+    if not 1 <= given.domain <= MAX_DOMAIN:
+        print(f"pypcp agent new: {given.domain} is no domain; they go from 1 to {MAX_DOMAIN}", file=sys.stderr)
         return 2
     files = {f"{given.name}.py": _AGENT, f"test_{given.name}.py": _TEST}
     for file, text in files.items():

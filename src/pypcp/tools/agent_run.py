@@ -7,14 +7,14 @@ import importlib
 import sys
 import sysconfig
 import time
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from pypcp.errors import PcpError
 from pypcp.model.desc import Desc
 from pypcp.model.values import ValueType
+from pypcp.pmda.mistakes import author_traceback, mistake_in
 from pypcp.pmda.testing import AgentTester, Fetched
 from pypcp.tools.agent import agent_parser
 from pypcp.tools.client_options import guarded
@@ -50,20 +50,18 @@ def _run(agent: str, names: Sequence[str], *, once: bool) -> int:
 def _show_on_every_save(agent: str, names: Sequence[str]) -> None:
     # Compiled files are told apart by the second, and an author saves twice in one.
     sys.dont_write_bytecode = True
-    file = Path(agent)
+    file = Path(agent).resolve()
     watch = file.is_file()
-    shown = _saved(file)
-    _show_now(agent, names)
+    shown = _show_now(agent, names, _saved(file))
     # The name of an installed agent is no file: it is shown once, and looked at no more.
     while watch:
         time.sleep(_LOOK_S)
         now = _saved(file)
         if now != shown and file in now:  # an editor that saves under another name is about to rename it
-            shown = now
             for name in _modules_beside(file):
                 del sys.modules[name]
             importlib.invalidate_caches()
-            _show_now(agent, names)
+            shown = _show_now(agent, names, now)
 
 
 def _saved(file: Path) -> dict[Path, int]:
@@ -91,9 +89,14 @@ def _modules_beside(file: Path) -> dict[str, Path]:
     return found
 
 
-def _show_now(agent: str, names: Sequence[str]) -> None:
-    print(f"--- {agent}, {time.strftime('%H:%M:%S')}")
+def _show_now(agent: str, names: Sequence[str], before: Mapping[Path, int]) -> dict[Path, int]:
+    """Show it, given when its files were saved before; when those that it is made of now were saved."""
+    began_ns = time.time_ns()
+    print(f"--- {agent}, {time.strftime('%H:%M:%S')}", flush=True)
     _show(agent, names)
+    # What was saved again meanwhile has perhaps not been shown, and is not known yet where it was imported just now.
+    now = _saved(Path(agent).resolve())
+    return {path: before.get(path, saved if saved < began_ns else 0) for path, saved in now.items()}
 
 
 def _show(agent: str, names: Sequence[str]) -> bool:
@@ -104,11 +107,11 @@ def _show(agent: str, names: Sequence[str]) -> bool:
                 for name in tester.names(below):
                     print("\n".join(_lines(tester, name)), flush=True)
     except PcpError as error:
-        print(f"pypcp agent run: {error}", file=sys.stderr)
+        print(f"pypcp agent run: {mistake_in(error)}", file=sys.stderr)
     except BrokenPipeError:
         raise  # whoever reads what is shown has gone
-    except Exception:  # noqa: BLE001 - the author's code, which is being written just now
-        traceback.print_exc()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the author's code, which is being written just now
+        print(author_traceback(error), end="", file=sys.stderr)
     else:
         return True
     return False

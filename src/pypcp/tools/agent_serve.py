@@ -15,6 +15,7 @@ from pypcp.ipc.account import Account
 from pypcp.ipc.paths import Paths
 from pypcp.pmda.finding import find_agent
 from pypcp.pmda.logfile import agent_log
+from pypcp.pmda.mistakes import mistake_in
 from pypcp.pmda.serve import Wires, serve
 from pypcp.pmda.wires import take_pipe
 from pypcp.tools.agent import agent_parser
@@ -34,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
         try:
             _serve(given, wires)
         except (PcpError, OSError) as error:
-            log.error("%s: %s", given.agent, error)
+            log.error("%s: %s", given.agent, mistake_in(error))
             return 1
         except Exception as error:
             log.exception("%s cannot be run: %s", given.agent, error)

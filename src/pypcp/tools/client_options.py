@@ -56,6 +56,10 @@ class ClientParser(argparse.ArgumentParser):
     def parse(self, argv: list[str]) -> argparse.Namespace:
         """The options; an error ends the program."""
         options, unknown = self.parse_known_args(argv)
+        if getattr(options, "timezone", None) is not None and options.hostzone:
+            self.error("at most one of -Z and -z allowed")
+        if unknown and not unknown[0].startswith("-"):
+            self.error(f"too many arguments, from {unknown[0]!r} on")
         if unknown:
             self.error(f"there is no option {unknown[0]} here; {_NOT_HERE}")
         return options
@@ -100,7 +104,12 @@ def open_context(program: str, options: argparse.Namespace) -> BlockingCalls:
     if options.local:
         from pypcp.pmcd.local_context import LocalContext  # the half of the daemon, for few
 
-        return LocalContext(options.agent) if options.agent else LocalContext()
+        try:
+            return LocalContext(options.agent) if options.agent else LocalContext()
+        except Exception as error:  # noqa: BLE001 - the code of agents' authors
+            from pypcp.pmda.mistakes import mistake_in
+
+            fail(program, mistake_in(error))
     try:
         return BlockingContext(options.host, container=options.container)
     except PcpError as error:
@@ -121,9 +130,20 @@ def apply_timezone(context: BlockingCalls, options: argparse.Namespace) -> str:
 
 def positive_int(text: str) -> int:
     """For options that count something."""
-    number = int(text)
+    number = count(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
+
+
+def count(text: str) -> int:
+    """For options that count something, of which there may be none."""
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
     return number
 
 

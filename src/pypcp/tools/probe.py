@@ -13,7 +13,7 @@ from pypcp.model.values import ValueSet
 from pypcp.pmapi.calls import BlockingCalls
 from pypcp.pmapi.operations.steps import answered
 from pypcp.tools import render
-from pypcp.tools.client_options import ClientParser, guarded, open_context, positive_int, print_json
+from pypcp.tools.client_options import ClientParser, apply_timezone, guarded, open_context, positive_int, print_json
 
 
 def main(argv: list[str]) -> int:
@@ -28,6 +28,7 @@ def main(argv: list[str]) -> int:
 def _parser() -> ClientParser:
     parser = ClientParser("probe", "[options] [NAME]...", "Are there values?", version_letter="-d")
     parser.add_argument("names", nargs="*", metavar="NAME", help="metrics or what is above them; none: all")
+    parser.add_timezone()
     parser.add_argument("-b", "--batch", type=positive_int, default=128, metavar="N", help="metrics at a time")
     parser.flags(
         (
@@ -43,6 +44,7 @@ def _parser() -> ClientParser:
 
 def _run(program: str, options: argparse.Namespace) -> int:
     with open_context(program, options) as context:
+        apply_timezone(context, options)
         probes = _Probe(context, options).probes()
         if options.json:
             print_json([found.json() for found in probes])

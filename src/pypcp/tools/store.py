@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
             ("f", "force", "store also where there is no value now"),
         )
     )
-    parser.add_argument("-i", "--insts", metavar="NAMES", default="", help="only into these instances")
+    parser.add_argument("-i", "--insts", action="append", default=[], metavar="NAMES", help="only into these instances")
     # All that follows the name is a value, however it begins.
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="NAME VALUE", help="the metric, and its new value")
     options = parser.parse(argv)
@@ -104,7 +104,7 @@ class _Store:
 
     def _chosen(self, desc: Desc) -> list[int]:
         """The instances named on the command line; from here on the context is about them alone."""
-        names = [name for name in _SEPARATORS.split(self._options.insts) if name]
+        names = [name for words in self._options.insts for name in _SEPARATORS.split(words) if name]
         chosen = [self._instance(desc, name) for name in names]
         if chosen:
             self._context.delete_profile(desc.indom)

@@ -16,7 +16,7 @@ from pypcp.model.values import ValueType
 from pypcp.pmapi.calls import BlockingCalls
 from pypcp.pmapi.operations.steps import answered
 from pypcp.pmapi.operations.values import FetchResult
-from pypcp.tools.client_options import ClientParser, apply_timezone, fail, guarded, open_context, positive_int
+from pypcp.tools.client_options import ClientParser, apply_timezone, count, fail, guarded, open_context, positive_int
 from pypcp.tools.intervals import parse_interval
 from pypcp.tools.val_views import EVENTS, EventView, JsonView, TableView, View
 
@@ -30,28 +30,21 @@ def main(argv: list[str]) -> int:
     options = parser.parse(argv)
     if match := _SPECIFICATION.fullmatch(options.name):
         options.name = match["name"]
-        options.instances.append(match["instances"])
+        options.instances = [match["instances"]]  # as in stock, brackets have the last word
     return guarded(parser.prog, lambda: _run(parser.prog, options))
 
 
 def _parser() -> ClientParser:
     parser = ClientParser("val", "[options] NAME[[INSTANCE,...]]", "Watch one metric.")
     parser.add_argument("name", metavar="NAME", help="the metric, perhaps with instances in brackets")
-    parser.add_argument("-s", "--samples", type=_count, default=0, metavar="N", help="end after N samples; 0: never")
+    parser.add_argument("-s", "--samples", type=count, default=0, metavar="N", help="end after N samples; 0: never")
     parser.add_argument("-t", "--interval", type=_interval, default=1.0, metavar="TIME", help="between samples [1 sec]")
     parser.add_argument("-i", "--instances", action="append", default=[], metavar="NAMES", help="only these instances")
-    parser.add_argument("-f", "--precision", type=_count, metavar="N", help="numbers with N digits behind the point")
+    parser.add_argument("-f", "--precision", type=count, metavar="N", help="numbers with N digits behind the point")
     parser.add_argument("-w", "--width", type=positive_int, metavar="N", help="columns of N characters")
     parser.add_timezone()
     parser.flags((("r", "raw", "counters as they are, not as rates"),))
     return parser
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
-    return number
 
 
 def _interval(text: str) -> float:

@@ -61,7 +61,7 @@ class View:
             yield f"interval:  {self._options.interval:.2f} sec"
 
     def _instances(self) -> dict[int, str]:
-        """The instances there are now, of those that were asked for."""
+        """The instances there are now, of those that were asked for, ascending."""
         if self._desc.indom == PM_INDOM_NULL:
             return {}
         chosen = self._context.state.profile
@@ -70,7 +70,7 @@ class View:
         except PcpError as error:
             answered(error)
             return {}
-        return {number: name for number, name in known.items() if chosen.includes(self._desc.indom, number)}
+        return {number: known[number] for number in sorted(known) if chosen.includes(self._desc.indom, number)}
 
 
 class TableView(View):

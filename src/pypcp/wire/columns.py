@@ -33,6 +33,8 @@ _SET_HEAD: Final = struct.Struct(">IiI")
 
 SET_HEAD_SIZE: Final = _SET_HEAD.size
 PAIR_SIZE: Final = 8
+BLOCK_LIMIT: Final = 1 << 24
+"""The length in a block's head word has 24 bits."""
 
 BLOCK_WORDS: Final = {ValueType.I64: 3, ValueType.U64: 3, ValueType.DOUBLE: 3, ValueType.FLOAT: 2}
 """Words of a value block, by the types whose blocks are all of one size."""
@@ -203,8 +205,10 @@ def pointer_set_of(
 
 
 def block(type_: int, data: bytes) -> bytes:
-    """One value block of any type: head word, data, ``~`` up to a whole word."""
+    """One value block of any type: head word, data, ``~`` up to a whole word. ``ValueError``: it is too long."""
     size = 4 + len(data)
+    if size >= BLOCK_LIMIT:
+        raise ValueError(f"a value of {len(data)} bytes, at most {BLOCK_LIMIT - 5}")
     return struct.pack(">I", block_head(type_, size)) + data + b"~" * (-size % 4)
 
 

@@ -116,7 +116,7 @@ def test_a_failing_reading_leaves_the_last_values_until_they_are_old_and_then_te
     assert caplog.text.count("the agent's code failed") == 1
 
 
-def test_a_coroutine_that_takes_too_long_is_ended(agent):
+def test_a_coroutine_that_takes_too_long_is_ended_and_the_log_says_so(agent, caplog):
     ended = []
 
     async def slow() -> int:
@@ -128,7 +128,9 @@ def test_a_coroutine_that_takes_too_long_is_ended(agent):
 
     with_value(agent, slow, timeout=0.02)
     agent.start()
-    until(lambda: ended)
+    until(lambda: ended and caplog.text)
+    assert "it took longer than 0.02 s" in caplog.text
+    assert "CancelledError" not in caplog.text
 
 
 def test_instances_and_values_of_a_reading_change_together(agent):

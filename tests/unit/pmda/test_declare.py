@@ -1,11 +1,21 @@
 """Declaring metrics with plain functions."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
-from pypcp.errors import ConversionError, OsError, PermissionDenied, TryAgain, UnknownInstance
+from pypcp.errors import (
+    BadArgument,
+    BadStore,
+    ConversionError,
+    OsError,
+    PcpError,
+    PermissionDenied,
+    TryAgain,
+    UnknownInstance,
+)
 from pypcp.model.events import EventArray
 from pypcp.model.labels import LabelType
 from pypcp.model.units import KBYTE, SEC, Units
@@ -464,3 +474,85 @@ def test_instances_follow_their_cache_where_the_author_works_on_that(agent, tmp_
     things.follow_cache()
     assert things.names == ("a",)
     assert " [31] b\n" in (tmp_path / "100.0").read_text()
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"a": 1, "b": "two"}, "'two' of 'b' cannot be a value of type 64-bit int"),
+        ([1, 2, 3], "3 values for 2 instances"),
+        (7, "a value for each instance is needed"),
+        ("ab", "a value for each instance is needed"),
+    ],
+)
+def test_what_cannot_be_a_column_is_told_in_the_log_once(agent, caplog, value, words):
+    things = agent.indom(0, fixed={0: "a", 1: "b"})
+    agent.metric("t.value", indom=things, type_=ValueType.I64)(lambda: value)
+    with AgentTester(agent) as tester:
+        (found,) = tester.fetch_sets([tester.pmid("t.value")])
+        assert isinstance(found.error, ConversionError)
+        tester.fetch_sets([tester.pmid("t.value")])
+    (said,) = caplog.messages
+    assert said.startswith("t.value: ")
+    assert words in said
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "words"),
+    [
+        (ValueType.U32, -1, "-1 cannot be a value of type 32-bit unsigned int"),
+        (ValueType.STRING, "x" * (1 << 24), "a value of 16777217 bytes, at most 16777211"),
+    ],
+)
+def test_what_cannot_be_the_value_is_told_in_the_log(agent, caplog, type_, value, words):
+    agent.metric("t.value", type_=type_)(lambda: value)
+    with AgentTester(agent) as tester, pytest.raises(ConversionError):
+        tester.fetch("t.value")
+    assert words in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("declare", "words"),
+    [
+        (lambda agent: agent.metric(lambda: 1), "parentheses"),
+        (lambda agent: agent.source(cluster=1)(dict).metric(lambda now: 1), "parentheses"),
+        (lambda agent: agent.metric(type_="u32"), "type_='u32': a ValueType of pypcp.model.values"),
+        (lambda agent: agent.metric(sem="counter"), "sem='counter': a Semantics of pypcp.model.values"),
+        (lambda agent: agent.metric(indom=0), "what agent.indom"),
+        (lambda agent: agent.subtree("t.s", clusters=range(2, 3)).metric(indom=0), "what agent.indom"),
+        (lambda agent: agent.indom(0, fixed={"red": 0}), "from numbers to names"),
+        (lambda agent: agent.indom(0, fixed=["red"]), "from numbers to names"),
+        (lambda agent: agent.source(timeout=3)(dict), "for a source with every="),
+        (lambda agent: agent.source(every="10")(dict), "every='10': a number of seconds above 0"),
+        (lambda agent: agent.source(every=0)(dict), "every=0: a number of seconds above 0"),
+        (lambda agent: agent.source(every=1, keep=-1)(dict), "keep=-1: a number of seconds above 0"),
+        (lambda agent: agent.events("t.log", parameters={"line": list}), "t.log.line: <class 'list'> is no type"),
+        (lambda agent: Agent("t", "500"), "domain '500', must be 1 to 510"),
+    ],
+)
+def test_a_slip_in_a_declaration_is_told_where_it_is_made(agent, declare, words):
+    with pytest.raises((TypeError, ValueError), match=re.escape(words)):
+        declare(agent)
+
+
+@pytest.mark.parametrize("names", [[1], ["a\nb"]])
+def test_what_is_no_name_of_an_instance_says_why(agent, names):
+    with pytest.raises(BadArgument, match=r"is no name of an instance: .*text"):
+        agent.indom(0).replace(names)
+
+
+def test_a_mistake_in_a_function_that_stores_is_no_refusal_of_the_value(agent, caplog):
+    @agent.metric("t.limit")
+    def limit() -> int:
+        """A limit"""
+        return 1
+
+    @limit.on_store
+    def set_limit(value):
+        return "limit " + value
+
+    with AgentTester(agent) as tester:
+        with pytest.raises(PcpError) as told:
+            tester.store("t.limit", 2)
+        assert not isinstance(told.value, BadStore)
+    assert "can only concatenate str" in caplog.text

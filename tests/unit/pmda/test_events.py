@@ -128,5 +128,5 @@ def test_an_agents_events_reach_each_client_with_typed_parameters(highres):
 
 def test_a_parameter_that_was_not_declared_is_refused():
     log = Agent("t", 100).events("t.log", parameters={"line": str})
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="'text' is no parameter of these events; there are line"):
         log.push(text="x")

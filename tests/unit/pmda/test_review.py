@@ -2,6 +2,7 @@
 
 import pytest
 
+from pypcp.errors import PermissionDenied
 from pypcp.model.values import Semantics, ValueType
 from pypcp.pmda import Agent, Counter
 from pypcp.pmda.review import review
@@ -108,3 +109,33 @@ def test_an_order_that_changes_all_the_time_is_worth_a_word(agent):
 
     source.metric("t.value", indom=things, type_=ValueType.U32, help_="Of things")(lambda snapshot: snapshot)
     assert "order" in remarks(agent, mistakes=False)
+
+
+def test_a_metric_that_refuses_whoever_asks_is_no_mistake(agent):
+    def refuse() -> int:
+        raise PermissionDenied
+
+    agent.metric("t.secret", help_="For root's eyes")(refuse)
+    assert "it has no value: No permission" in remarks(agent, mistakes=False)
+    assert remarks(agent, mistakes=True) == ""
+
+
+def test_a_value_of_a_stranger_is_a_mistake(agent):
+    things = agent.indom(0, fixed={0: "red"}, help_="Colours")
+    declare(agent, {"red": 1, "blue": 2}, indom=things)
+    assert remarks(agent) == "mistake  t.value: it has a value for 'blue', which is no instance of 100.0"
+
+
+@pytest.mark.parametrize("labels", [["a"], {"a b": 1}, {"a": object()}, lambda: 1 / 0])
+def test_labels_that_cannot_be_told_are_a_mistake(agent, labels):
+    declare(agent, labels=labels)
+    assert "t.value: its labels cannot be told: " in remarks(agent, mistakes=True)
+
+
+def test_labels_of_every_level_are_looked_at():
+    agent = Agent("t", 100, help_="For tests", notes=["no"])
+    things = agent.indom(0, fixed={0: "red"}, help_="Colours", labels=["no"], label_instance=lambda name: ["no"])
+    agent.label_cluster(0, ["no"])
+    declare(agent, {"red": 1}, indom=things)
+    about = [line.split(":")[0].removeprefix("mistake  ") for line in remarks(agent).splitlines()]
+    assert about == ["t", "cluster 100.0", "instance domain 100.0", "instance domain 100.0"]

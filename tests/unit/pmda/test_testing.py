@@ -1,6 +1,7 @@
 """The test kit: what it gives, and what it catches."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
@@ -220,4 +221,17 @@ def test_a_startup_that_fails_fails_the_test_and_the_review(agent):
 
     with pytest.raises(RuntimeError, match="no controller"), AgentTester(agent):
         pass
-    assert [str(each) for each in review(agent)] == ["mistake  t: its startup failed: RuntimeError: no controller"]
+    (found,) = review(agent)
+    assert re.fullmatch(
+        r"mistake  t: its startup failed: .*test_testing.py:\d+: RuntimeError: no controller", str(found)
+    )
+
+
+def test_an_error_says_what_was_asked_for():
+    agent = Agent("t", 100)
+    agent.metric("t.value", indom=agent.indom(0, fixed={0: "red"}), type_=ValueType.U32)(lambda: [1])
+    with AgentTester(agent) as tester:
+        with pytest.raises(UnknownName, match=r"t\.nonesuch"):
+            tester.fetch("t.nonesuch")
+        with pytest.raises(UnknownInstance, match="blue"):
+            tester.fetch("t.value", "blue")

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pwd
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -207,3 +208,47 @@ def test_serve_becomes_the_user_it_is_told():
 
 def test_serve_says_that_there_is_no_such_user():
     assert "there is no account 'nosuchuser'" in serve("-U", "nosuchuser", "simple")
+
+
+def test_what_is_saved_is_shown_once(here):
+    (here / "acme.py").write_text(AT_IMPORT.replace("300)", '300)\nagent.metric("acme.value", type_=1)(lambda: 1)'))
+    with running("run", "acme.py") as process:
+        until_shown(process, "acme.value")
+        (here / "acme.py").write_text("import sys\nsys.exit(4)\n")
+        shown = [next(process.stdout) for _ in range(2)]
+        assert shown[0].startswith("--- acme.py")
+        assert "Traceback" in shown[1]
+        until_shown(process, "SystemExit: 4")
+        (here / "acme.py").write_text("def half(\n")
+        assert next(process.stdout).startswith("--- acme.py")
+        shown = [next(process.stdout) for _ in range(4)]
+        assert "pypcp" not in "".join(shown)
+        assert shown[-1] == "SyntaxError: '(' was never closed\n"
+
+
+@pytest.mark.parametrize("command", ["check", "names", "run"])
+def test_a_mistake_that_is_an_error_of_pcps_is_told_with_its_line(here, command, capsys):
+    (here / "acme.py").write_text(
+        'from pypcp.pmda import Agent\nagent = Agent("acme", 300)\n\n\n'
+        '@agent.metric(units="bytes / sek")\ndef rate() -> int:\n    """A rate"""\n'
+    )
+    assert main(["agent", command, "acme.py", *(["--once"] if command == "run" else [])]) != 0
+    assert f"{here}/acme.py:5: Illegal pmUnits specification" in capsys.readouterr().err
+
+
+def test_a_mistake_in_what_python_brings_along_is_told_with_the_authors_line(here, capsys):
+    (here / "acme.py").write_text('import json\n\njson.loads("{")\n')
+    assert main(["agent", "check", "acme.py"]) == 2
+    assert f"{here}/acme.py:3: JSONDecodeError" in capsys.readouterr().err
+
+
+def test_a_domain_that_cannot_be_one_is_refused(here, capsys):
+    assert main(["agent", "new", "-d", "700", "acme"]) == 2
+    assert "700 is no domain; they go from 1 to 510" in capsys.readouterr().err
+    assert list(here.iterdir()) == []
+
+
+def test_serve_says_which_port_somebody_else_has(here):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"Address already in use: port {port} of 127.0.0.1" in serve("-i", str(port), "simple")

@@ -63,13 +63,15 @@ def merge(*sets: Labels) -> Labels:
 def labels(state: ContextState, level: LabelType, ident: int = _NO_IDENT) -> Operation[dict[int, Labels]]:
     """The labels of one level, by instance; all levels but INSTANCES have the one "instance" -1, or nothing at all.
 
-    ``ident``: nothing for CONTEXT, a domain for DOMAIN, an instance domain for INDOM and INSTANCES, a metric for
+    ``ident``: of no meaning for CONTEXT, a domain for DOMAIN, an instance domain for INDOM and INSTANCES, a metric for
     CLUSTER and ITEM. Raises ``NoLabels`` where pmcd is too old, ``NoAgent``, ``UnknownPmid``, ``UnknownInDom``.
     See: pmGetContextLabels(3), pmGetDomainLabels(3), pmGetInDomLabels(3), pmGetClusterLabels(3), pmGetItemLabels(3),
     pmGetInstancesLabels(3).
     """
     if not state.offers(Feature.LABELS):
         return (yield from _own_labels(state, level))
+    if level is LabelType.CONTEXT:
+        ident = _NO_IDENT  # whatever was given: there is one context, and stock answers for that
     if level is LabelType.INSTANCES:
         yield from tell_profile(state)
     reply = yield from ask(LabelRequest(ident, level, sender=state.handle), LabelReply)

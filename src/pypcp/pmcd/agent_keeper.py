@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from pypcp.errors import AgentFenced, NoAgent, PcpError, ProtocolError, RequestTimeout, TryAgain
 from pypcp.pmcd.agent_stream import AgentStream
-from pypcp.pmcd.agent_view import AgentView
+from pypcp.pmcd.agent_view import AgentView, Elsewhere
 from pypcp.pmcd.conversation import Conversation
 from pypcp.pmcd.late_answers import Asked, LateAnswers
 from pypcp.pmcd.limits import NEVER_S, Limits
@@ -120,10 +120,10 @@ class AgentKeeper:
         """Requests and notices that wait for the agent."""
         return 0 if self._stream is None else self._stream.queued
 
-    def ask(self, client: Client, call: Callable[[AgentView], Awaitable[Any]]) -> Awaitable[Any]:
+    def ask(self, client: Client, call: Callable[[AgentView], Awaitable[Any]]) -> Elsewhere:
         """What ``call`` asks of the agent as ``client`` sees it. Only without a :attr:`refusal`."""
         assert self._conversation is not None
-        return call(self._conversation.seen_by(client.context))
+        return Elsewhere(self, partial(call, self._conversation.seen_by(client.context)))
 
     async def fetch(self, request: FetchRequest, client: Client, *, alone: bool) -> Fetched:
         """The agent's values, or a ``PcpError`` for all of them.

@@ -40,8 +40,11 @@ log = logging.getLogger(__name__)
 _DROPPING: Final = frozenset({ProtocolError.code, RequestTimeout.code})
 """Codes that say the agent has lost its place in the stream; it is ended when it answers with one of them."""
 
-_MAX_QUEUE: Final = 20000
+_MOST_NOTICES: Final = 20000
 """Notices pile up for an agent that is not ready for hours; at this number it is started anew instead."""
+
+_MOST_REQUESTS: Final = 1000
+"""So many requests wait for their turn; who comes then is told to try again. A client has one there at a time."""
 
 _MOST_UNASKED: Final = 8
 """So many PDUs that nobody asked for are passed over in an agent's life."""
@@ -102,6 +105,7 @@ class AgentStream(asyncio.Protocol):
         self._full = False
         self._frames = FrameReader(REPLY_LIMIT)
         self._queue: deque[Exchange] = deque()
+        self._notices = 0
         self._current: Exchange | None = None
         self._profile: tuple[int, Profile] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -200,11 +204,12 @@ class AgentStream(asyncio.Protocol):
             return None
         exchange = Exchange(notice, ends=ends)
         self._queue.append(exchange)
+        self._notices += 1
         self._next()
         if not self._queue or self._queue[-1] is not exchange:
             return None
-        if len(self._queue) > _MAX_QUEUE:
-            self.end(f"{len(self._queue)} notices and requests wait for it")
+        if self._notices > _MOST_NOTICES:
+            self.end(f"{self._notices} notices wait for it")
             return None
         exchange.said = asyncio.get_running_loop().create_future()
         return exchange.said
@@ -219,7 +224,7 @@ class AgentStream(asyncio.Protocol):
         exchange.reply = future
         if self._lost is None:
             future.set_exception(NoAgent())
-        elif not self.ready or len(self._queue) >= _MAX_QUEUE:
+        elif not self.ready or self._is_crowded():
             future.set_exception(TryAgain())
         else:
             self._queue.append(exchange)
@@ -245,10 +250,18 @@ class AgentStream(asyncio.Protocol):
         """Requests and notices that wait for their turn."""
         return len(self._queue)
 
+    def _is_crowded(self) -> bool:
+        """Do as many requests wait as may? Those that were given up are no more in the way then."""
+        if len(self._queue) - self._notices < _MOST_REQUESTS:
+            return False
+        self._queue = deque([each for each in self._queue if each.reply is None or not each.reply.done()])
+        return len(self._queue) - self._notices >= _MOST_REQUESTS
+
     def _next(self) -> None:
         while self._current is None and self._queue and self.ready and not self._full and self._lost is not None:
             exchange = self._queue.popleft()
             if exchange.reply is None:
+                self._notices -= 1
                 self._send(exchange.request)
                 self._forget_profile(exchange.ends)
                 _settle(exchange)

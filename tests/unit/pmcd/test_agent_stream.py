@@ -1,17 +1,94 @@
-"""The stream of an agent that the privileged helper started: two pipes, not one socket."""
+"""The stream of an agent: what it bears of its queue, of who does not read, and of two pipes in place of a socket."""
 
 import asyncio
 import os
-from collections.abc import Mapping
-from typing import Any
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
 
 import pytest
 
-from pypcp.pmcd.agent_stream import AgentStream
+from honest import until
+from pypcp.errors import NoAgent, TryAgain
+from pypcp.pmcd.agent_stream import AgentStream, Exchange
 from pypcp.pmcd.statistics import AgentStatistics, Statistics
-from pypcp.wire.versions import IpcTable
+from pypcp.wire.desc import DescRequest
+from pypcp.wire.handshake import Error
+from pypcp.wire.pdu import PduType, encode
+from pypcp.wire.versions import PDU_VERSION2, IpcTable
 
 pytestmark = pytest.mark.anyio
+AN_HOUR = 3600.0
+MOST_NOTICES, MOST_REQUESTS = 20_000, 1000
+NOTICE, REQUEST = encode(Error(-1)), encode(DescRequest(1))
+
+
+class Agent(NamedTuple):
+    """An agent that the test plays at the other end of a stream."""
+
+    stream: AgentStream
+    socket: socket.socket
+    lost: "asyncio.Future[str]"
+
+    def ask(self) -> "asyncio.Future[bytes]":
+        return self.stream.ask(Exchange(REQUEST, PduType.DESC))
+
+    def say(self) -> None:
+        self.stream.say(NOTICE)
+
+
+@asynccontextmanager
+async def connected(hard_limit_s: float = AN_HOUR) -> AsyncIterator[Agent]:
+    loop = asyncio.get_running_loop()
+    lost: asyncio.Future[str] = loop.create_future()
+    stream = AgentStream(
+        "fake", lambda: hard_limit_s, lost.set_result, Statistics(), AgentStatistics(), IpcTable(), PDU_VERSION2
+    )
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.setblocking(False)
+    with theirs:
+        transport, _ = await loop.create_connection(lambda: stream, sock=ours)
+        yield Agent(stream, theirs, lost)
+        stream.end("the test is over")
+        await until(transport.is_closing)
+
+
+async def test_requests_beyond_those_that_may_wait_are_refused_and_never_end_the_agent() -> None:
+    async with connected() as agent:
+        under_way, *waiting = [agent.ask() for _ in range(1 + MOST_REQUESTS)]
+        for _ in range(10):
+            agent.say()
+        refused = agent.ask()
+        assert isinstance(refused.exception(), TryAgain)
+        assert not any(each.done() for each in (under_way, *waiting, agent.lost))
+    for each in (under_way, *waiting):
+        each.exception()
+
+
+async def test_requests_that_were_given_up_make_room() -> None:
+    async with connected() as agent:
+        under_way, *waiting = [agent.ask() for _ in range(1 + MOST_REQUESTS)]
+        agent.say()
+        waiting.pop().cancel()
+        more = agent.ask()
+        assert not more.done()
+        assert agent.stream.queued == MOST_REQUESTS + 1
+    for each in (under_way, more, *waiting):
+        each.exception()
+
+
+async def test_notices_beyond_those_that_may_wait_end_the_agent_whatever_else_waits() -> None:
+    async with connected() as agent:
+        requests = [agent.ask() for _ in range(MOST_REQUESTS)]
+        for _ in range(MOST_NOTICES):
+            agent.say()
+        assert not agent.lost.done()
+        agent.say()
+        assert agent.lost.result() == f"{MOST_NOTICES + 1} notices wait for it"
+    assert {type(each.exception()) for each in requests[1:]} == {NoAgent}
+    requests[0].exception()
 
 
 async def test_the_end_of_an_agent_on_two_pipes_ends_its_stream_once() -> None:

@@ -343,6 +343,8 @@ class AgentStream(asyncio.Protocol):
 
     def _take_reply(self, frame: bytes, exchange: Exchange) -> None:
         self._stop_timer()
+        if self._full:  # it has answered, and still does not read
+            self._start_timer()
         self._current = None
         self._statistics.answered(time.perf_counter() - self._began)
         type_ = frame_type(frame)

@@ -11,9 +11,13 @@ import pytest
 
 from honest import until
 from pypcp.errors import NoAgent, TryAgain
+from pypcp.model.desc import Desc
+from pypcp.model.ids import PM_INDOM_NULL, Pmid
+from pypcp.model.units import NONE
+from pypcp.model.values import Semantics, ValueType
 from pypcp.pmcd.agent_stream import AgentStream, Exchange
 from pypcp.pmcd.statistics import AgentStatistics, Statistics
-from pypcp.wire.desc import DescRequest
+from pypcp.wire.desc import DescReply, DescRequest
 from pypcp.wire.handshake import Error
 from pypcp.wire.pdu import PduType, encode
 from pypcp.wire.versions import PDU_VERSION2, IpcTable
@@ -89,6 +93,14 @@ async def test_notices_beyond_those_that_may_wait_end_the_agent_whatever_else_wa
         assert agent.lost.result() == f"{MOST_NOTICES + 1} notices wait for it"
     assert {type(each.exception()) for each in requests[1:]} == {NoAgent}
     requests[0].exception()
+
+
+async def test_an_agent_that_answers_and_does_not_read_is_ended() -> None:
+    async with connected(hard_limit_s=0.2) as agent:
+        reply = agent.stream.ask(Exchange(REQUEST + bytes(4 << 20), PduType.DESC))  # more than a socket holds
+        agent.socket.send(encode(DescReply(Desc(Pmid(1), ValueType.U32, PM_INDOM_NULL, Semantics.INSTANT, NONE))))
+        await asyncio.wait_for(reply, 5)
+        assert await asyncio.wait_for(agent.lost, 5) == "no reading within 0.2 s"
 
 
 async def test_the_end_of_an_agent_on_two_pipes_ends_its_stream_once() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -93,6 +93,7 @@ class AgentKeeper:
         self._asked: dict[Asked, tuple[asyncio.Future[Fetched], asyncio.Future[bytes]]] = {}
         self._late = LateAnswers()
         self._told_to_start = asyncio.Event()
+        self._stopping = False
         self._task = asyncio.get_running_loop().create_task(self._keep(), name=f"agent {name}")
 
     # What the router asks
@@ -211,10 +212,11 @@ class AgentKeeper:
     # Its life
 
     async def stop(self) -> None:
-        """End the agent, for good."""
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        """End the agent, for good. It has gone when this returns, however many wait for that or give up waiting."""
+        if not self._stopping:
+            self._stopping = True
+            self._task.cancel()
+        await asyncio.wait([self._task])
 
     async def _keep(self) -> None:
         failures = 0
@@ -231,7 +233,6 @@ class AgentKeeper:
             self.statistics.restarts += 1
 
     async def _pause(self, seconds: float) -> None:
-        self._told_to_start.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds if self._owner.limits.agent_restarts else NEVER_S):
                 await self._told_to_start.wait()
@@ -243,10 +244,16 @@ class AgentKeeper:
     async def _run(self) -> None:
         """One life: start, greet, serve until the stream is lost, see the process out."""
         lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def lose(why: str) -> None:
+            self._told_to_start.clear()  # who says it from now on means the next life, not this one
+            if not lost.done():
+                lost.set_result(why)
+
         stream = AgentStream(
             self.name,
             lambda: self._owner.limits.agent_s,
-            lambda why: None if lost.done() else lost.set_result(why),
+            lose,
             self._owner.statistics,
             self.statistics,
             self._owner.channels,
@@ -267,7 +274,7 @@ class AgentKeeper:
         finally:
             served, self._conversation = self._conversation is not None, None
             stream.end("the agent is ended", NoAgent)
-            status = await asyncio.shield(process.end(hangs=stream.hangs)) if process is not None else 0
+            status = await _whole(process.end(hangs=stream.hangs)) if process is not None else 0
         self._bury(why, status, served)
         self._settle()
 
@@ -297,6 +304,16 @@ class AgentKeeper:
             self._owner.announce(StateChange.DROP_AGENT)
             self._owner.trace.connection(f"End agent: {self.name} dom={self.domain}: {why}")
         log.warning('Cleanup "%s" agent (dom %d): %s%s', self.name, self.domain, why, _said_by(status))
+
+
+async def _whole(ending: Coroutine[Any, Any, int]) -> int:
+    """What comes of seeing a process out: who cancels that has his way when it has been done."""
+    task = asyncio.get_running_loop().create_task(ending)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def _ended_by(status: int) -> int:

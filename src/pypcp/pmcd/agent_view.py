@@ -11,7 +11,8 @@ from pypcp.model.ids import Pmid
 from pypcp.model.labels import LabelSet, LabelType
 from pypcp.model.profile import Profile
 from pypcp.model.values import ValueSet
-from pypcp.pmcd.agent_stream import AgentStream, Exchange
+from pypcp.pmcd.agent_stream import AgentStream
+from pypcp.pmcd.exchange import Exchange
 from pypcp.pmda.interface import Client
 from pypcp.wire.desc import DescReply, DescRequest
 from pypcp.wire.handshake import Error

@@ -26,9 +26,10 @@ from pypcp.model.ids import Pmid
 from pypcp.model.labels import LabelSet, LabelType
 from pypcp.model.profile import Profile
 from pypcp.model.values import ValueSet
-from pypcp.pmcd.agent_stream import AgentStream, Exchange
+from pypcp.pmcd.agent_stream import AgentStream
 from pypcp.pmcd.agent_view import AgentView
 from pypcp.pmcd.conversation import Conversation
+from pypcp.pmcd.exchange import Exchange
 from pypcp.pmda.interface import Client
 from pypcp.pmda.segments import EmptySegment, Fetched
 from pypcp.wire.desc import DescReply, DescRequest

@@ -2,61 +2,26 @@
 
 import asyncio
 import os
-import socket
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
-from honest import until
+from fakes.played_agent import REQUEST, connected
 from pypcp.errors import NoAgent, TryAgain
 from pypcp.model.desc import Desc
 from pypcp.model.ids import PM_INDOM_NULL, Pmid
 from pypcp.model.units import NONE
 from pypcp.model.values import Semantics, ValueType
-from pypcp.pmcd.agent_stream import AgentStream, Exchange
+from pypcp.pmcd.agent_stream import AgentStream
+from pypcp.pmcd.exchange import Exchange
 from pypcp.pmcd.statistics import AgentStatistics, Statistics
-from pypcp.wire.desc import DescReply, DescRequest
-from pypcp.wire.handshake import Error
+from pypcp.wire.desc import DescReply
 from pypcp.wire.pdu import PduType, encode
-from pypcp.wire.versions import PDU_VERSION2, IpcTable
+from pypcp.wire.versions import IpcTable
 
 pytestmark = pytest.mark.anyio
-AN_HOUR = 3600.0
 MOST_NOTICES, MOST_REQUESTS = 20_000, 1000
-NOTICE, REQUEST = encode(Error(-1)), encode(DescRequest(1))
-
-
-class Agent(NamedTuple):
-    """An agent that the test plays at the other end of a stream."""
-
-    stream: AgentStream
-    socket: socket.socket
-    lost: "asyncio.Future[str]"
-
-    def ask(self) -> "asyncio.Future[bytes]":
-        return self.stream.ask(Exchange(REQUEST, PduType.DESC))
-
-    def say(self) -> None:
-        self.stream.say(NOTICE)
-
-
-@asynccontextmanager
-async def connected(hard_limit_s: float = AN_HOUR) -> AsyncIterator[Agent]:
-    loop = asyncio.get_running_loop()
-    lost: asyncio.Future[str] = loop.create_future()
-    stream = AgentStream(
-        "fake", lambda: hard_limit_s, lost.set_result, Statistics(), AgentStatistics(), IpcTable(), PDU_VERSION2
-    )
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)
-    theirs.setblocking(False)
-    with theirs:
-        transport, _ = await loop.create_connection(lambda: stream, sock=ours)
-        yield Agent(stream, theirs, lost)
-        stream.end("the test is over")
-        await until(transport.is_closing)
 
 
 async def test_requests_beyond_those_that_may_wait_are_refused_and_never_end_the_agent() -> None:

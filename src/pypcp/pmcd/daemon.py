@@ -214,9 +214,13 @@ class Daemon:
         if name and not CONTAINER_NAME.fullmatch(name):
             raise BadStore(f"{name!r:.80} is no name of a container")
         client.container = name
-        if name:
-            self.containers.ask(name)
+        # A request may name hundreds: the helper is asked for the last.
+        asyncio.get_running_loop().call_soon(self._ask_for_container_of, client)
         self._tell_agents_of(client)
+
+    def _ask_for_container_of(self, client: Client) -> None:
+        if client.container:
+            self.containers.ask(client.container)
 
     def _tell_agents_of(self, client: Client) -> None:
         log.debug(

@@ -307,8 +307,10 @@ async def test_thousands_of_names_are_all_found(start: Starter, lead: Lead) -> N
 async def test_agents_that_hang_cost_a_traverse_their_own_names_only(start: Starter, tmp_path: Path) -> None:
     agents = {HELD: "held", OTHER: "held", 102: "well"}
     with Lead(tmp_path, HELD), Lead(tmp_path, OTHER):
-        async with start(agents, agent_s=0.5) as running, RawClient(running.path) as client:
+        async with start(agents, agent_s=AN_HOUR) as running, RawClient(running.path) as client:
             await client.greeted()
+            for each in (HELD, OTHER):
+                running.limit(each, 0.3)
             names = await client.answer(PmnsTraverse("", 0))
             assert isinstance(names, PmnsNames)
             dynamic = [name for name in names.names if ".more" in name]

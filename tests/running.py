@@ -39,6 +39,16 @@ class Running:
         assert isinstance(route, AgentKeeper)
         return route
 
+    def limit(self, domain: int, seconds: float) -> None:
+        """Let one agent have another limit of an answer than the others, from its next request to its end."""
+        stream = self.keeper(domain)._stream
+        assert stream is not None
+        stream.hard_limit_s = lambda: seconds
+
+    def change_limits(self, **limits: Any) -> None:
+        """Go on with other limits."""
+        self.daemon.limits = replace(self.daemon.limits, **limits)
+
     def is_busy(self, domain: int) -> bool:
         """Has the agent a request to answer?"""
         stream = self.keeper(domain)._stream

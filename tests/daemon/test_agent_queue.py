@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
 import pytest
 
 from fakes.client import RawClient, fetch
-from fakes.held_agent import Lead
+from fakes.held_agent import WELL, Lead
 from honest import NUMAGENTS, beside, until
 from pypcp.errors import NoAgent, ProtocolError, TryAgain
 from pypcp.model.ids import InDom, Pmid
@@ -273,11 +273,44 @@ async def test_asked_of_all_agents_before_one_is_waited_for_is(
             assert list(found) == expected
 
 
+async def test_who_asks_for_thousands_of_names_has_one_place_in_the_queue_as_everybody_has(
+    start: Starter, lead: Lead
+) -> None:
+    many, others = PmnsNames([f"fake{HELD}.more.a"] * 3000), 7
+    of_each = 3 + 1  # what the agent is told of a client, and one request
+    async with start({HELD: "held"}, agent_s=AN_HOUR) as running, AsyncExitStack() as stack:
+        first, *greedy = [await stack.enter_async_context(RawClient(running.path)) for _ in range(1 + others)]
+        client = await stack.enter_async_context(RawClient(running.path))
+        await first.greeted()
+        await first.send(many)
+        await until(lambda: lead.seen("PmnsNames"))
+        for each in greedy:
+            await each.greeted()
+            await each.send(many)
+        await until(lambda: running.keeper(HELD).queued == others * of_each)
+        await client.greeted()
+        await client.send(fetch(COUNT))
+        await until(lambda: running.keeper(HELD).queued == (others + 1) * of_each)
+        lead.let(*[WELL] * (1 + others + 1))
+        assert await values(client) == [1]
+        assert running.keeper(HELD).statistics.restarts == 0
+
+
+async def test_thousands_of_names_are_all_found(start: Starter, lead: Lead) -> None:
+    async with start({HELD: "held"}, agent_s=AN_HOUR) as running, RawClient(running.path) as client:
+        await client.greeted()
+        lead.let(*[WELL] * 1000)
+        found = await client.answer(PmnsNames([f"fake{HELD}.more.a", "pmcd.numagents"] * 1000))
+        assert found == PmnsIds((Pmid.build(HELD, 1, 1), NUMAGENTS) * 1000, 2000)
+
+
 async def test_agents_that_hang_cost_a_traverse_their_own_names_only(start: Starter, tmp_path: Path) -> None:
     agents = {HELD: "held", OTHER: "held", 102: "well"}
     with Lead(tmp_path, HELD), Lead(tmp_path, OTHER):
-        async with start(agents, agent_s=0.5) as running, RawClient(running.path) as client:
+        async with start(agents, agent_s=AN_HOUR) as running, RawClient(running.path) as client:
             await client.greeted()
+            for each in (HELD, OTHER):
+                running.limit(each, 0.3)
             names = await client.answer(PmnsTraverse("", 0))
             assert isinstance(names, PmnsNames)
             dynamic = [name for name in names.names if ".more" in name]

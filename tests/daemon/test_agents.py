@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from fakes.client import RawClient
+from fakes.held_agent import WELL, Lead
 from pypcp.errors import NoAgent, ProtocolError, RequestTimeout, TryAgain
 from pypcp.model.ids import PM_ID_NULL, Pmid
 from pypcp.model.values import ValueType
@@ -25,6 +26,13 @@ GOOD, BAD = 100, 101
 GOOD_VALUE, BAD_VALUE = Pmid.build(GOOD, 0, 0), Pmid.build(BAD, 0, 0)
 ECHO = 0x5A5A5A5A
 NUMAGENTS = Pmid.build(2, 0, 2)
+AN_HOUR = 3600.0
+
+
+@pytest.fixture
+def lead(tmp_path: Path) -> Iterator[Lead]:
+    with Lead(tmp_path, BAD) as lead:
+        yield lead
 
 
 async def fetched(client: Context, *pmids: int) -> list[object]:
@@ -60,11 +68,14 @@ async def test_an_agent_in_good_order_is_relayed(start: Starter) -> None:
         assert await client.lookup_name("fake100.value") == GOOD_VALUE
 
 
-async def test_a_late_agent_costs_its_own_metrics_and_answers_the_next_fetch(start: Starter) -> None:
-    async with start({GOOD: "well", BAD: "late 1.0"}, agent_soft_s=0.4) as running, running.client() as client:
-        assert await fetched(client, GOOD_VALUE, BAD_VALUE) == [1, TryAgain]
-        await until(lambda: running.keeper(BAD).statistics.requests == 1)
-        assert await fetched(client, GOOD_VALUE, BAD_VALUE) == [2, 1]
+async def test_a_late_agent_costs_its_own_metrics_and_answers_the_next_fetch(start: Starter, lead: Lead) -> None:
+    async with start({BAD: "held"}, agent_soft_s=0.1, agent_s=AN_HOUR) as running, running.client() as client:
+        lead.let()
+        await client.lookup_descs([NUMAGENTS, BAD_VALUE])
+        assert await fetched(client, NUMAGENTS, BAD_VALUE) == [2, TryAgain]
+        lead.let()
+        await until(lambda: running.keeper(BAD).statistics.requests == 2)
+        assert await fetched(client, NUMAGENTS, BAD_VALUE) == [2, 1]
         assert running.keeper(BAD).statistics.late == 1
 
 
@@ -73,19 +84,24 @@ async def test_a_late_agent_alone_is_waited_for(start: Starter) -> None:
         assert await fetched(client, BAD_VALUE) == [1]
 
 
-async def test_whose_turn_does_not_come_within_the_hard_limit_is_told_to_try_again(start: Starter) -> None:
-    async with start({BAD: "late 0.8"}, agent_s=1.2) as running, AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(running.client()) for _ in range(4)]
-        answers = await asyncio.gather(*[fetched(each, BAD_VALUE) for each in clients])
-        assert sorted(answers, key=str) == [[1], [2], [TryAgain], [TryAgain]]
+async def test_whose_turn_does_not_come_within_the_hard_limit_is_told_to_try_again(start: Starter, lead: Lead) -> None:
+    async with start({BAD: "held"}, agent_s=AN_HOUR) as running, AsyncExitStack() as stack:
+        first, *others = [await stack.enter_async_context(running.client()) for _ in range(4)]
+        under_way = asyncio.create_task(fetched(first, BAD_VALUE))
+        await until(lambda: lead.seen("Fetch"))
+        running.limit(BAD, 0.1)
+        answers = await asyncio.gather(*[fetched(each, BAD_VALUE) for each in others])
+        assert answers == [[TryAgain]] * 3
+        running.limit(BAD, AN_HOUR)
+        lead.let(WELL, WELL, WELL)  # a client asks for the descriptor too, once
+        assert await under_way == [1]
+        assert await fetched(first, BAD_VALUE) == [2]
         assert running.keeper(BAD).statistics.restarts == 0
-        await until(lambda: not running.is_busy(BAD))
-        assert await fetched(clients[0], BAD_VALUE) == [3]
 
 
 async def test_others_fetch_while_an_agent_hangs(start: Starter) -> None:
     async with (
-        start({GOOD: "well", BAD: "hang"}, agent_s=2.0) as running,
+        start({GOOD: "well", BAD: "hang"}, agent_s=AN_HOUR) as running,
         running.client() as stuck,
         running.client() as other,
     ):
@@ -93,7 +109,7 @@ async def test_others_fetch_while_an_agent_hangs(start: Starter) -> None:
         await until(lambda: running.is_busy(BAD))
         assert [await fetched(other, GOOD_VALUE) for _ in range(20)] == [[count] for count in range(1, 21)]
         assert not waiting.done()
-        assert await waiting == [RequestTimeout]
+        waiting.cancel()
 
 
 async def test_a_hanging_agent_is_killed_with_its_children_and_started_again(start: Starter) -> None:
@@ -107,7 +123,9 @@ async def test_a_hanging_agent_is_killed_with_its_children_and_started_again(sta
 
 @pytest.mark.parametrize("behaviour", ["garbage", "print", "half", "short", "wrong", "overlapping", "die", "cut"])
 async def test_a_broken_reply_ends_the_agent_alone(start: Starter, behaviour: str) -> None:
-    async with start({GOOD: "well", BAD: behaviour}, agent_s=0.5) as running, running.client() as client:
+    limits = {"agent_s": AN_HOUR, "agent_soft_s": AN_HOUR}
+    async with start({GOOD: "well", BAD: behaviour}, **limits) as running, running.client() as client:
+        running.limit(BAD, 0.5)
         first = await client.fetch([GOOD_VALUE, BAD_VALUE])
         assert first.value_sets[0].value == 1
         assert isinstance(first.value_sets[1].error, ProtocolError | NoAgent)
@@ -131,16 +149,18 @@ async def test_an_agent_that_floods_is_ended(start: Starter) -> None:
         await until(lambda: running.keeper(BAD).statistics.restarts == 1)
 
 
-async def test_after_a_hiccup_values_are_fresh_again(start: Starter) -> None:
-    async with (
-        start({GOOD: "well", BAD: "hiccup 1.0"}, agent_soft_s=0.4) as running,
-        running.client() as client,
-    ):
-        await client.lookup_descs([GOOD_VALUE, BAD_VALUE])
-        assert (await fetched(client, GOOD_VALUE, BAD_VALUE))[1] == 1
-        assert (await fetched(client, GOOD_VALUE, BAD_VALUE))[1] is TryAgain
+async def test_after_a_hiccup_values_are_fresh_again(start: Starter, lead: Lead) -> None:
+    async with start({BAD: "held"}, agent_soft_s=AN_HOUR, agent_s=AN_HOUR) as running, running.client() as client:
+        lead.let(WELL, WELL)
+        await client.lookup_descs([NUMAGENTS, BAD_VALUE])
+        assert (await fetched(client, NUMAGENTS, BAD_VALUE))[1] == 1
+        running.change_limits(agent_soft_s=0.1)
+        assert (await fetched(client, NUMAGENTS, BAD_VALUE))[1] is TryAgain
+        lead.let()
         await until(lambda: not running.is_busy(BAD))
-        assert (await fetched(client, GOOD_VALUE, BAD_VALUE))[1] == 3
+        running.change_limits(agent_soft_s=AN_HOUR)
+        lead.let()
+        assert (await fetched(client, NUMAGENTS, BAD_VALUE))[1] == 3
 
 
 async def test_requests_of_clients_that_left_do_not_wait_for_an_agent(start: Starter) -> None:
@@ -181,8 +201,8 @@ async def test_notices_of_an_agent_reach_every_client_once(start: Starter) -> No
 
 
 async def test_a_silent_agent_is_abandoned_and_the_daemon_serves(start: Starter) -> None:
-    async with start({GOOD: "well", BAD: "silent"}, agent_hello_s=2.5) as running, running.client() as client:
-        assert await fetched(client, GOOD_VALUE, BAD_VALUE) == [1, NoAgent]
+    async with start({BAD: "silent"}, agent_hello_s=0.3) as running, running.client() as client:
+        assert await fetched(client, NUMAGENTS, BAD_VALUE) == [1, NoAgent]
 
 
 async def test_an_agent_that_wants_to_know_is_told_of_clients_and_of_their_end(start: Starter, tmp_path: Path) -> None:
@@ -199,7 +219,8 @@ async def test_an_agent_that_wants_to_know_is_told_of_clients_and_of_their_end(s
 
 
 async def test_names_of_an_agent_that_hangs_are_left_out_of_a_traverse(start: Starter) -> None:
-    async with start({GOOD: "well", BAD: "nameless"}, agent_s=1.0) as running, running.client() as client:
+    async with start({GOOD: "well", BAD: "nameless"}, agent_s=AN_HOUR) as running, running.client() as client:
+        running.limit(BAD, 0.3)
         names = await client.traverse("")
         assert "fake100.more.one" in names
         assert "fake101.value" in names
@@ -217,13 +238,14 @@ async def fenced(running: Running) -> None:
 
 async def silent(running: Running) -> None:
     """It does not answer look-ups, and is ended for that."""
+    running.limit(BAD, 0.3)
 
 
 @pytest.mark.parametrize("trouble", [unready, fenced, silent])
 async def test_an_agent_in_trouble_costs_its_own_names(
     start: Starter, trouble: Callable[[Running], Awaitable[None]]
 ) -> None:
-    async with start({BAD: "unready 60"}, agent_s=0.3) as running, RawClient(running.path) as client:
+    async with start({BAD: "unready 60"}, agent_s=AN_HOUR) as running, RawClient(running.path) as client:
         await client.greeted()
         await trouble(running)
         found = await client.answer(PmnsNames(["fake101.value", "fake101.more.one", "pmcd.numagents", "nosuch"]))

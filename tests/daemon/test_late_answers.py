@@ -91,11 +91,12 @@ async def test_values_that_are_too_old_answer_nothing(start: Starter, lead: Lead
 
 
 async def test_an_agent_that_has_caught_up_answers_itself(start: Starter, lead: Lead) -> None:
-    async with start({DOMAIN: "held"}, **LIMITS | {"agent_soft_s": 1.0}) as running, RawClient(running.path) as client:
+    async with start({DOMAIN: "held"}, **LIMITS) as running, RawClient(running.path) as client:
         await client.greeted()
         assert await asked(client, COUNT) == LATE
         lead.let(WELL, WELL)
         await answered(running, 1)
+        running.change_limits(agent_soft_s=3600.0)
         assert await asked(client, COUNT) == [2]
 
 

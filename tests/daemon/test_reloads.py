@@ -19,9 +19,13 @@ from honest import beside, until
 from pypcp.errors import NoAgent
 from pypcp.model.ids import Pmid
 from pypcp.model.values import ValueType
-from pypcp.pmcd import daemon, sources
+from pypcp.pmcd import daemon, reload, sources
+from pypcp.pmcd.agent_keeper import AgentKeeper
+from pypcp.pmcd.daemon import Daemon
+from pypcp.pmcd.limits import Limits
+from pypcp.pmcd.options import Options
 from pypcp.pmcd.privileged import Helper
-from pypcp.pmcd.router import LocalRoute
+from pypcp.pmcd.router import LocalRoute, merged_names
 from pypcp.pmda.agent import Agent
 from pypcp.pmda.interface import Client, FetchRequest
 from running import FAKE_AGENT, HELD_AGENT, Starter
@@ -64,7 +68,7 @@ async def test_clients_are_answered_while_files_are_read_and_reloads_keep_their_
         await written_to(configuration, OWN)
         await reloads[1]
         assert running.daemon.gate.rules.hosts == ()
-        assert [spec.label for spec in running.daemon.configured] == ["pmcd"]
+        assert [spec.label for spec in running.daemon.agent_set.configured] == ["pmcd"]
         assert await client.lookup_name("pmcd.numagents")
 
 
@@ -122,16 +126,41 @@ async def test_clients_are_answered_while_a_name_service_says_nothing(
         monkeypatch.setattr(socket, "getaddrinfo", service.before(socket.getaddrinfo))
         monkeypatch.setattr(pwd, "getpwnam", service.before(pwd.getpwnam))
         (tmp_path / "pmcd.conf").write_text(f"[access]\n{rule}\n")
-        reload = asyncio.create_task(running.daemon.reload())
+        reloading = asyncio.create_task(running.daemon.reload())
         try:
             await until(service.asked.is_set)
             await honest.is_answered()
-            assert not reload.done()
+            assert not reloading.done()
         finally:
             service.may_answer.set()
-        await reload
+        await reloading
         rules = running.daemon.gate.rules
         assert rules.hosts or rules.users
+
+
+async def test_clients_come_while_it_takes_long_to_see_whether_a_file_has_changed(
+    start: Starter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration, stat = tmp_path / "pmcd.conf", os.stat
+    asked, may_answer = threading.Event(), threading.Event()
+
+    def slow_stat(path: Any, **named: Any) -> os.stat_result:
+        if path == configuration:
+            assert threading.current_thread() is not threading.main_thread()
+            asked.set()
+            may_answer.wait(10.0)
+        return stat(path, **named)
+
+    async with start() as running:
+        monkeypatch.setattr(os, "stat", slow_stat)
+        try:
+            async with beside(running) as honest:
+                await until(asked.is_set)
+                await honest.is_answered()
+            configuration.write_text(OWN)
+        finally:
+            may_answer.set()
+        await until(lambda: running.daemon.statistics.sighups == 1)
 
 
 @pytest.mark.parametrize("asked_for", [True, False], ids=["of a reply", "of something nobody asked for"])
@@ -151,7 +180,7 @@ async def test_an_agent_that_stops_within_a_pdu_holds_up_no_reload(
             async with beside(running) as honest:
                 done = asyncio.Event()
                 running.daemon.reloaded = done.set
-                running.daemon.told_to_reload.set()  # what SIGHUP does
+                running.daemon.reloads.tell()  # what SIGHUP does
                 await until(done.is_set)
                 await honest.is_answered()
             assert stream._frames.pending
@@ -166,12 +195,12 @@ async def test_a_privileged_helper_that_says_nothing_holds_up_its_agents_only(st
             (tmp_path / "pmcd.conf").write_text(
                 f'fake {VALUE.domain} pipe binary "{sys.executable}" "{FAKE_AGENT}" {VALUE.domain} well\n'
             )
-            reload = asyncio.create_task(running.daemon.reload())
+            reloading = asyncio.create_task(running.daemon.reload())
             await until(lambda: is_waiting(mute))
             await honest.is_answered()
-            assert not reload.done()
+            assert not reloading.done()
         path.unlink()
-        await reload
+        await reloading
         await until(lambda: running.keeper(VALUE.domain).refusal is None)
         assert (await client.fetch([VALUE])).value_sets[0].value == 1
 
@@ -214,7 +243,8 @@ async def test_clients_are_answered_while_a_large_name_space_is_read_and_put_tog
 
     async with start() as running, running.client() as client, beside(running) as honest:
         monkeypatch.setattr(sources, "load_name_space", noted(sources.load_name_space))
-        monkeypatch.setattr(daemon, "merged_names", noted(daemon.merged_names))
+        for module in (reload, daemon):
+            monkeypatch.setattr(module, "merged_names", noted(merged_names))
         for last in ("first", "second"):
             (tmp_path / "names").write_text(many_names(last))
             await running.daemon.reload()
@@ -247,15 +277,15 @@ async def test_an_agent_that_begins_is_told_of_clients_that_come_and_go_while_ot
                 f'held {domain} pipe binary "{sys.executable}" "{HELD_AGENT}" {domain}\n'
                 f"slow {domain + 1} pipe binary /bin/cat {gate}\n"
             )
-            reload = asyncio.create_task(running.daemon.reload())
+            reloading = asyncio.create_task(running.daemon.reload())
             await until(lambda: lead.seen("Creds"))
             async with RawClient(running.path) as client:
                 await client.greeted()
                 await until(lambda: lead.seen("Attribute"))
             await until(lambda: lead.seen("Error"))
-            assert not reload.done()
+            assert not reloading.done()
             await written_to(gate, "this is no agent\n")
-            await reload
+            await reloading
             assert running.keeper(domain).refusal is None
 
 
@@ -269,3 +299,76 @@ async def test_an_agent_whose_line_has_another_name_is_kept_and_called_by_that(s
         await running.daemon.reload()
         (row,) = [each for each in running.daemon.agents() if each.domain == VALUE.domain]
         assert (row.label, running.keeper(VALUE.domain).pid) == ("after", pid)
+
+
+# The end comes in the middle of it
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """A named pipe; who reads it does not begin before something is written to it."""
+    path = tmp_path / "gate"
+    os.mkfifo(path)
+    return path
+
+
+def never_begins(gate: Path) -> str:
+    """The line of an agent that says nothing."""
+    return f"slow {VALUE.domain} pipe binary /bin/cat {gate}\n"
+
+
+async def the_one_that_starts(daemon: Daemon) -> int:
+    """The process of the agent that is being started."""
+
+    def started() -> list[int]:
+        return [route.pid for route in daemon.agent_set.told if isinstance(route, AgentKeeper) and route.pid]
+
+    await until(started)
+    return started()[0]
+
+
+def is_there(process: int) -> bool:
+    return Path(f"/proc/{process}").exists()
+
+
+async def test_an_agent_that_a_reload_starts_ends_with_the_daemon(start: Starter, tmp_path: Path, gate: Path) -> None:
+    async with start() as running:
+        (tmp_path / "pmcd.conf").write_text(never_begins(gate))
+        running.daemon.reloads.tell()
+        process = await the_one_that_starts(running.daemon)
+    assert not is_there(process)
+
+
+async def test_an_agent_that_a_reload_starts_ends_with_the_reload(start: Starter, tmp_path: Path, gate: Path) -> None:
+    async with start() as running, running.client() as client:
+        (tmp_path / "pmcd.conf").write_text(never_begins(gate))
+        reloading = asyncio.create_task(running.daemon.reload())
+        process = await the_one_that_starts(running.daemon)
+        reloading.cancel()
+        await asyncio.wait([reloading])
+        assert not is_there(process)
+        (tmp_path / "pmcd.conf").write_text(
+            f'fake {VALUE.domain} pipe binary "{sys.executable}" "{FAKE_AGENT}" {VALUE.domain} well\n'
+        )
+        await running.daemon.reload()
+        assert (await client.fetch([VALUE])).value_sets[0].value == 1
+
+
+@pytest.mark.parametrize("cancelled", [False, True], ids=["told to", "cancelled"])
+async def test_a_daemon_that_stops_while_its_agents_start_ends_them_and_is_never_ready(
+    tmp_path: Path, gate: Path, cancelled: bool
+) -> None:
+    configuration = tmp_path / "pmcd.conf"
+    configuration.write_text(never_begins(gate))
+    starting = Daemon(Options(limits=Limits(agent_hello_s=3600.0)), sources=sources.Sources(configuration))
+    stop, ready = asyncio.Event(), asyncio.Event()
+    serving = asyncio.create_task(starting.serve([], ready.set, stop))
+    process = await the_one_that_starts(starting)
+    if cancelled:
+        serving.cancel()
+    else:
+        stop.set()
+    await asyncio.wait([serving])
+    assert serving.cancelled() == cancelled
+    assert not ready.is_set()
+    assert not is_there(process)

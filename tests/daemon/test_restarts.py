@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from honest import until
-from pypcp.errors import NoAgent
+from pypcp.errors import NoAgent, ProtocolError
 from pypcp.model.ids import Pmid
-from pypcp.pmcd import agent_keeper
+from pypcp.pmapi.context import Context
+from pypcp.pmcd import agent_keeper, launch
 from pypcp.pmcd.agent_keeper import AgentKeeper
 from pypcp.pmcd.agent_stream import AgentStream
 from pypcp.pmcd.daemon import Daemon
@@ -47,14 +48,56 @@ async def test_without_restarts_an_agent_that_ended_stays_so_until_a_reload(star
         assert (await client.fetch([VALUE])).value_sets[0].value == 1
 
 
-async def test_a_reload_does_not_wait_for_the_next_try(start: Starter) -> None:
+async def test_a_reload_does_not_wait_for_the_next_try(start: Starter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_keeper, "_DELAYS_S", (3600.0,))
     async with start({DOMAIN: "well"}) as running:
         agent = _agent(running)
-        for times in (1, 2, 3, 4):  # untold, the second would be a second later, the third two, the fourth four
+        for times in (1, 2):
             await _kill(agent)
             await running.daemon.reload()
-            await until(lambda: agent.refusal is None, limit_s=3.5)
+            await until(lambda: agent.refusal is None)
             assert agent.statistics.restarts == times
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent that is to end may take all the time there is."""
+    monkeypatch.setattr(launch, "END_WITHIN_S", 3600.0)
+
+
+async def _left_ending(agent: AgentKeeper, client: Context) -> int:
+    """The process of an agent that has closed its stream, and does not end."""
+    process = agent.pid
+    assert isinstance((await client.fetch([VALUE])).value_sets[0].error, ProtocolError)
+    await until(lambda: agent.refusal is NoAgent)
+    return process
+
+
+async def test_a_reload_while_an_agent_is_ending_starts_it_again(start: Starter, unhurried: None) -> None:
+    async with start({DOMAIN: "linger"}, agent_restarts=False) as running, running.client() as client:
+        agent = _agent(running)
+        before = await _left_ending(agent, client)
+        await running.daemon.reload()
+        assert agent.pid == before
+        os.kill(before, signal.SIGKILL)
+        await until(lambda: agent.refusal is None)
+        assert agent.pid not in (0, before)
+
+
+async def test_an_agent_that_is_stopped_while_it_is_ending_has_gone_then(start: Starter, unhurried: None) -> None:
+    async with start({DOMAIN: "linger"}) as running, running.client() as client:
+        agent = _agent(running)
+        process = await _left_ending(agent, client)
+        stopping = asyncio.create_task(agent.stop())
+        impatient = asyncio.create_task(agent.stop())
+        await until(agent._task.cancelling)
+        impatient.cancel()
+        await asyncio.wait([impatient])
+        assert impatient.cancelled()
+        assert not stopping.done()
+        os.kill(process, signal.SIGKILL)
+        await stopping
+        assert not Path(f"/proc/{process}").exists()
 
 
 class Delays:

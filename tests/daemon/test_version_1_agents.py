@@ -134,6 +134,17 @@ async def test_a_descriptor_is_asked_for_once_in_a_life(start: Starter, tmp_path
         assert [body for _, body in seen(tmp_path, PduType.DESC_REQ)][2:] == asked[:1]
 
 
+async def test_a_fetch_that_lacks_many_descriptors_is_told_to_try_again_until_they_are_known(
+    start: Starter, tmp_path: Path
+) -> None:
+    many = [Pmid.build(OLD, 7, item) for item in range(600)]
+    async with start(version_1={OLD: "well"}) as running, running.client() as client:
+        assert await fetched(client, FLOAT, *many) == [TryAgain] * 601
+        await until(lambda: not running.is_busy(OLD))
+        assert len(seen(tmp_path, PduType.DESC_REQ)) == 250
+        assert await fetched(client, FLOAT) == [[1.5]]
+
+
 async def test_it_is_sent_nothing_that_version_1_does_not_have(start: Starter, tmp_path: Path) -> None:
     async with start(version_1={OLD: "well"}) as running:
         async with running.client() as client:

@@ -107,6 +107,12 @@ class FakeAgent:
         os.fork() or time.sleep(60)  # a child that holds the stream open too
         time.sleep(60)
 
+    def fetch_linger(self, pdu: Fetch) -> None:
+        """End the stream, but not the process."""
+        os.close(0)
+        os.close(1)
+        time.sleep(60)
+
     def fetch_garbage(self, pdu: Fetch) -> None:
         os.write(1, b"this is no PDU at all, but long enough")
 

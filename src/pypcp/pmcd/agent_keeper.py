@@ -6,15 +6,15 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, Final, Protocol
 
-from pypcp.errors import AgentFenced, NoAgent, PcpError, ProtocolError, RequestTimeout, TryAgain
+from pypcp.errors import AgentFenced, NoAgent, PcpError, TryAgain
 from pypcp.pmcd.agent_stream import AgentStream
-from pypcp.pmcd.agent_view import AgentView
+from pypcp.pmcd.agent_view import AgentView, Elsewhere
 from pypcp.pmcd.conversation import Conversation
-from pypcp.pmcd.late_answers import Asked, LateAnswers
+from pypcp.pmcd.late_answers import Fetches
 from pypcp.pmcd.limits import NEVER_S, Limits
 from pypcp.pmcd.statistics import AgentStatistics, Statistics
 from pypcp.pmcd.trace import EventTrace
@@ -89,17 +89,16 @@ class AgentKeeper:
         self._owner = owner
         self._talk = talk
         self._not_ready = not_ready
-        self._conversation: Conversation | None = None
-        self._asked: dict[Asked, tuple[asyncio.Future[Fetched], asyncio.Future[bytes]]] = {}
-        self._late = LateAnswers()
+        self._fetches: Fetches | None = None
         self._told_to_start = asyncio.Event()
+        self._stopping = False
         self._task = asyncio.get_running_loop().create_task(self._keep(), name=f"agent {name}")
 
     # What the router asks
 
     @property
     def _stream(self) -> AgentStream | None:
-        return None if self._conversation is None else self._conversation.stream
+        return None if self._fetches is None else self._fetches.conversation.stream
 
     @property
     def refusal(self) -> type[PcpError] | None:
@@ -120,101 +119,42 @@ class AgentKeeper:
         """Requests and notices that wait for the agent."""
         return 0 if self._stream is None else self._stream.queued
 
-    def ask(self, client: Client, call: Callable[[AgentView], Awaitable[Any]]) -> Awaitable[Any]:
+    def ask(self, client: Client, call: Callable[[AgentView], Awaitable[Any]]) -> Elsewhere:
         """What ``call`` asks of the agent as ``client`` sees it. Only without a :attr:`refusal`."""
-        assert self._conversation is not None
-        return call(self._conversation.seen_by(client.context))
+        assert self._fetches is not None
+        return Elsewhere(self, partial(call, self._fetches.conversation.seen_by(client.context)))
 
     async def fetch(self, request: FetchRequest, client: Client, *, alone: bool) -> Fetched:
-        """The agent's values, or a ``PcpError`` for all of them.
-
-        Giving up (being cancelled) loses nothing: the answer that comes late is given to the next fetch of the same,
-        and one such is under way at a time. ``alone``: no other agent takes part.
-        """
+        """See :meth:`Fetches.fetch`; ``alone``: no other agent takes part."""
         if (refusal := self.refusal) is not None:
             raise refusal()
+        assert self._fetches is not None
         asked = (request.pmids, request.profile, client.context)
-        late = self._late.take(asked)
-        pending = self._asked[asked][0] if asked in self._asked else self._ask(asked, alone)
-        if late is not None:
-            # An agent that has caught up answers before half of the time is over; else the late answer is the better.
-            await asyncio.wait([pending], timeout=self._owner.limits.agent_soft_s / 2)
-            if not pending.done() or pending.exception() is not None:
-                return late
-        fetched = await asyncio.shield(pending)
-        self._late.take(asked)
-        return fetched
-
-    def _ask(self, asked: Asked, alone: bool) -> asyncio.Future[Fetched]:
-        conversation = self._conversation
-        assert conversation is not None
-        pending: asyncio.Future[Fetched] = asyncio.get_running_loop().create_future()
-        reply = conversation.fetch(*asked, silent=RequestTimeout if alone else NoAgent)
-        self._asked[asked] = pending, reply
-        reply.add_done_callback(partial(self._answered, conversation, asked, pending))
-        return pending
-
-    def _answered(
-        self,
-        conversation: Conversation,
-        asked: Asked,
-        pending: asyncio.Future[Fetched],
-        reply: asyncio.Future[bytes],
-    ) -> None:
-        """Take an answer, whoever waits for it: its notices count, and its values are kept until they are taken.
-
-        Not kept is what was asked for a client that has gone, or looks elsewhere now.
-        """
-        counts = asked in self._asked and self._asked[asked][0] is pending
-        if counts:
-            del self._asked[asked]
-        if reply.cancelled():
-            pending.cancel()
-            return
-        error: BaseException | None = reply.exception()
-        if error is None:
-            try:
-                fetched = conversation.fetched(reply.result(), asked[0])
-            except ProtocolError as failure:
-                error = failure
-                conversation.stream.end(f"protocol failure: {failure}")
-        if error is not None:
-            pending.set_exception(error)
-            pending.exception()  # nobody may be waiting
-            return
-        if fetched.changes:
-            self._owner.announce(fetched.changes)
-        if counts:
-            self._late.keep(asked, fetched, len(reply.result()))
-        pending.set_result(fetched)
+        return await self._fetches.fetch(asked, self._owner.limits.agent_soft_s, alone=alone)
 
     # What agents are told of clients
 
     def attributes_changed(self, client: Client) -> None:
         """Tell the agent all it may know of a client, if it wants to know; what it answered before no longer counts."""
-        self._forget_answers_for(client.context)
-        if self._conversation is not None:
-            self._conversation.tell_of(client)
+        if self._fetches is not None:
+            self._fetches.forget(client.context)
+            self._fetches.conversation.tell_of(client)
 
     def end_context(self, client: Client) -> asyncio.Future[None] | None:
         """Tell the agent that a client has gone; None when it knows, else a future for when it does."""
-        self._forget_answers_for(client.context)
-        return None if self._conversation is None else self._conversation.tell_end(client.context)
-
-    def _forget_answers_for(self, slot: int) -> None:
-        self._late.forget(slot)
-        for asked in [each for each in self._asked if each[2] == slot]:
-            _, reply = self._asked.pop(asked)
-            if self._stream is not None:
-                self._stream.withdraw(reply)
+        if self._fetches is None:
+            return None
+        self._fetches.forget(client.context)
+        return self._fetches.conversation.tell_end(client.context)
 
     # Its life
 
     async def stop(self) -> None:
-        """End the agent, for good."""
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        """End the agent, for good. It has gone when this returns, however many wait for that or give up waiting."""
+        if not self._stopping:
+            self._stopping = True
+            self._task.cancel()
+        await asyncio.wait([self._task])
 
     async def _keep(self) -> None:
         failures = 0
@@ -231,7 +171,6 @@ class AgentKeeper:
             self.statistics.restarts += 1
 
     async def _pause(self, seconds: float) -> None:
-        self._told_to_start.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds if self._owner.limits.agent_restarts else NEVER_S):
                 await self._told_to_start.wait()
@@ -248,10 +187,16 @@ class AgentKeeper:
     async def _run(self) -> None:
         """One life: start, greet, serve until the stream is lost, see the process out."""
         lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def lose(why: str) -> None:
+            self._told_to_start.clear()  # who says it from now on means the next life, not this one
+            if not lost.done():
+                lost.set_result(why)
+
         stream = AgentStream(
             self.name,
             lambda: self._owner.limits.agent_s,
-            lambda why: None if lost.done() else lost.set_result(why),
+            lose,
             self._owner.statistics,
             self.statistics,
             self._owner.channels,
@@ -271,16 +216,18 @@ class AgentKeeper:
             why = f"no credentials within {limit:g} s (-q)" if isinstance(error, TimeoutError) else str(error)
             self.status = 4
         finally:
-            served, self._conversation = self._conversation is not None, None
+            fetches, self._fetches = self._fetches, None
+            if fetches is not None:
+                fetches.end()
             stream.end("the agent is ended", NoAgent)
-            status = await asyncio.shield(process.end(hangs=stream.hangs)) if process is not None else 0
-        self._bury(why, status, served)
+            status = await _whole(process.end(hangs=stream.hangs)) if process is not None else 0
+        self._bury(why, status, served=fetches is not None)
         self._settle()
 
     async def _greet(self, conversation: Conversation) -> None:
         async with asyncio.timeout(self._owner.limits.agent_hello_s):
             await conversation.greet()
-        self._conversation = conversation
+        self._fetches = Fetches(conversation, self._owner.announce)
         for client in self._owner.connected():
             self.attributes_changed(client)
         self.status = 0
@@ -294,15 +241,23 @@ class AgentKeeper:
         if not self.settled.done():
             self.settled.set_result(None)
 
-    def _bury(self, why: str, status: int, served: bool) -> None:
+    def _bury(self, why: str, status: int, *, served: bool) -> None:
         self.pid = 0
-        self._asked.clear()
-        self._late.clear()
         if served:
             self.status = 8 | _ended_by(status)
             self._owner.announce(StateChange.DROP_AGENT)
             self._owner.trace.connection(f"End agent: {self.name} dom={self.domain}: {why}")
         log.warning('Cleanup "%s" agent (dom %d): %s%s', self.name, self.domain, why, _said_by(status))
+
+
+async def _whole(ending: Coroutine[Any, Any, int]) -> int:
+    """What comes of seeing a process out: who cancels that has his way when it has been done."""
+    task = asyncio.get_running_loop().create_task(ending)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def _ended_by(status: int) -> int:

@@ -13,7 +13,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, cast
 
 from pypcp.errors import (
@@ -28,6 +27,7 @@ from pypcp.errors import (
     from_code,
 )
 from pypcp.model.profile import Profile
+from pypcp.pmcd.exchange import Exchange
 from pypcp.pmcd.statistics import AgentStatistics, Statistics
 from pypcp.wire.fetch import ProfilePdu
 from pypcp.wire.framing import FrameReader, frame_type
@@ -40,32 +40,16 @@ log = logging.getLogger(__name__)
 _DROPPING: Final = frozenset({ProtocolError.code, RequestTimeout.code})
 """Codes that say the agent has lost its place in the stream; it is ended when it answers with one of them."""
 
-_MAX_QUEUE: Final = 20000
+_MOST_NOTICES: Final = 20000
 """Notices pile up for an agent that is not ready for hours; at this number it is started anew instead."""
+
+_MOST_REQUESTS: Final = 1000
+"""So many requests wait for their turn; who comes then is told to try again. A client has one there at a time."""
 
 _MOST_UNASKED: Final = 8
 """So many PDUs that nobody asked for are passed over in an agent's life."""
 
 REPLY_LIMIT: Final = 256 << 20
-
-
-@dataclass(slots=True, eq=False)
-class Exchange:
-    """One request and the wait for its reply; or a notice, which has none (``reply`` is None).
-
-    ``view`` is (client slot, profile) where the agent must have that profile first: profile and request are one item.
-    ``silent`` is the failure of a request that is never answered; ``said`` is resolved when a notice has been sent.
-    ``ends`` is the client slot whose end a notice tells, ``patience`` the timer of a request that stands in the queue.
-    """
-
-    request: bytes
-    expect: int = 0
-    reply: asyncio.Future[bytes] | None = None
-    view: tuple[int, Profile] | None = None
-    silent: type[PcpError] = ProtocolError
-    said: asyncio.Future[None] | None = None
-    ends: int | None = None
-    patience: asyncio.TimerHandle | None = None
 
 
 class AgentStream(asyncio.Protocol):
@@ -102,6 +86,7 @@ class AgentStream(asyncio.Protocol):
         self._full = False
         self._frames = FrameReader(REPLY_LIMIT)
         self._queue: deque[Exchange] = deque()
+        self._notices = 0
         self._current: Exchange | None = None
         self._profile: tuple[int, Profile] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -176,9 +161,9 @@ class AgentStream(asyncio.Protocol):
             self._first.set_exception(ProtocolError(why))
             self._first.exception()  # nobody may be waiting
         if current is not None:
-            _fail(current, failure())
+            current.fail(failure())
         while self._queue:
-            _fail(self._queue.popleft(), NoAgent())
+            self._queue.popleft().fail(NoAgent())
         lost(why)
 
     # Requests
@@ -200,11 +185,12 @@ class AgentStream(asyncio.Protocol):
             return None
         exchange = Exchange(notice, ends=ends)
         self._queue.append(exchange)
+        self._notices += 1
         self._next()
         if not self._queue or self._queue[-1] is not exchange:
             return None
-        if len(self._queue) > _MAX_QUEUE:
-            self.end(f"{len(self._queue)} notices and requests wait for it")
+        if self._notices > _MOST_NOTICES:
+            self.end(f"{self._notices} notices wait for it")
             return None
         exchange.said = asyncio.get_running_loop().create_future()
         return exchange.said
@@ -219,21 +205,24 @@ class AgentStream(asyncio.Protocol):
         exchange.reply = future
         if self._lost is None:
             future.set_exception(NoAgent())
-        elif not self.ready or len(self._queue) >= _MAX_QUEUE:
+        elif not self.ready or self._is_crowded():
             future.set_exception(TryAgain())
         else:
             self._queue.append(exchange)
             self._next()
             if self._queue and self._queue[-1] is exchange:
                 exchange.patience = asyncio.get_running_loop().call_later(
-                    self.hard_limit_s(), _fail, exchange, TryAgain()
+                    self.hard_limit_s(), exchange.fail, TryAgain()
                 )
         return future
 
     def withdraw(self, reply: asyncio.Future[bytes]) -> None:
-        """Nobody wants this reply any more: a request that was not sent yet is not; one under way runs to its end."""
-        if self._current is None or self._current.reply is not reply:
-            reply.cancel()
+        """Nobody wants this reply any more: a request that was not sent yet is not (``TryAgain``).
+
+        One that is under way runs to its end.
+        """
+        if not reply.done() and (self._current is None or self._current.reply is not reply):
+            reply.set_exception(TryAgain())
 
     @property
     def descriptors(self) -> tuple[int, int]:
@@ -245,13 +234,21 @@ class AgentStream(asyncio.Protocol):
         """Requests and notices that wait for their turn."""
         return len(self._queue)
 
+    def _is_crowded(self) -> bool:
+        """Do as many requests wait as may? Those that were given up are no more in the way then."""
+        if len(self._queue) - self._notices < _MOST_REQUESTS:
+            return False
+        self._queue = deque([each for each in self._queue if each.reply is None or not each.reply.done()])
+        return len(self._queue) - self._notices >= _MOST_REQUESTS
+
     def _next(self) -> None:
         while self._current is None and self._queue and self.ready and not self._full and self._lost is not None:
             exchange = self._queue.popleft()
             if exchange.reply is None:
+                self._notices -= 1
                 self._send(exchange.request)
                 self._forget_profile(exchange.ends)
-                _settle(exchange)
+                exchange.settle()
             elif not exchange.reply.done():
                 self._start(exchange)
 
@@ -330,13 +327,15 @@ class AgentStream(asyncio.Protocol):
 
     def _take_reply(self, frame: bytes, exchange: Exchange) -> None:
         self._stop_timer()
+        if self._full:  # it has answered, and still does not read
+            self._start_timer()
         self._current = None
         self._statistics.answered(time.perf_counter() - self._began)
         type_ = frame_type(frame)
         if type_ == PduType.ERROR:
             self._take_error(self._code_of(frame), exchange, frame)
         elif type_ == exchange.expect:
-            _deliver(exchange, frame)
+            exchange.deliver(frame)
         else:
             self._current = exchange
             self.end(f"a reply of type {type_:#x} instead of {exchange.expect:#x}")
@@ -345,24 +344,24 @@ class AgentStream(asyncio.Protocol):
     def _take_error(self, code: int, exchange: Exchange, frame: bytes) -> None:
         if code == AgentNotReady.code:
             self.ready = False
-            _fail(exchange, TryAgain())
+            exchange.fail(TryAgain())
             self._refuse_queued()
         elif code in _DROPPING or code == AgentReady.code:
             self._current = exchange
             self.end(f"the agent answered {from_code(code)}")
         elif code >= 0 and exchange.expect != PduType.ERROR:
-            _fail(exchange, GenericError())
+            exchange.fail(GenericError())
         elif code < 0:
-            _fail(exchange, from_code(code))
+            exchange.fail(from_code(code))
         else:
-            _deliver(exchange, frame)
+            exchange.deliver(frame)
 
     def _refuse_queued(self) -> None:
         """Requests do not wait for an agent to become ready; notices do."""
         refused = [each for each in self._queue if each.reply is not None]
         self._queue = deque([each for each in self._queue if each.reply is None])
         for each in refused:
-            _fail(each, TryAgain())
+            each.fail(TryAgain())
 
     def _code_of(self, frame: bytes) -> int:
         """The code of an ERROR; one that cannot be read says that the agent has lost its place."""
@@ -371,23 +370,6 @@ class AgentStream(asyncio.Protocol):
         except PcpError:
             return ProtocolError.code
         return error.code if isinstance(error, Error) else ProtocolError.code
-
-
-def _deliver(exchange: Exchange, frame: bytes) -> None:
-    future = cast("asyncio.Future[bytes]", exchange.reply)
-    if not future.done():
-        future.set_result(frame)
-
-
-def _settle(exchange: Exchange) -> None:
-    if exchange.said is not None and not exchange.said.done():
-        exchange.said.set_result(None)
-
-
-def _fail(exchange: Exchange, error: PcpError) -> None:
-    _settle(exchange)
-    if exchange.reply is not None and not exchange.reply.done():
-        exchange.reply.set_exception(error)
 
 
 def _abort(transport: asyncio.BaseTransport) -> None:

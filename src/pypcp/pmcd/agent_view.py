@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar, cast
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from typing import Any, TypeVar, cast
 
 from pypcp.errors import ProtocolError, UnknownInstance, UnknownName
 from pypcp.model.desc import Desc
@@ -11,7 +11,8 @@ from pypcp.model.ids import Pmid
 from pypcp.model.labels import LabelSet, LabelType
 from pypcp.model.profile import Profile
 from pypcp.model.values import ValueSet
-from pypcp.pmcd.agent_stream import AgentStream, Exchange
+from pypcp.pmcd.agent_stream import AgentStream
+from pypcp.pmcd.exchange import Exchange
 from pypcp.pmda.interface import Client
 from pypcp.wire.desc import DescReply, DescRequest
 from pypcp.wire.handshake import Error
@@ -23,6 +24,17 @@ from pypcp.wire.result import Result
 from pypcp.wire.text import TextKind, TextReply, TextRequest
 
 P = TypeVar("P", bound=Pdu)
+
+
+class Elsewhere:
+    """A question to an ``agent`` that is a process, which is asked when the answer is awaited. Once."""
+
+    def __init__(self, agent: object, ask: Callable[[], Awaitable[Any]]) -> None:
+        self.agent = agent
+        self._ask = ask
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._ask().__await__()
 
 
 class AgentView:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -60,19 +60,18 @@ class AgentMaker:
         self._state = state
         self._directory = directory
 
-    def routes(self, specs: Iterable[AgentSpec]) -> list[tuple[AgentSpec, Route]]:
-        """A route for each agent; those that cannot be had are named in the log, with what to do."""
-        return [(spec, self._route_or_none(spec)) for spec in specs]
+    def route(self, spec: AgentSpec) -> Route:
+        """The route of an agent; a process is being started when this returns.
 
-    def _route_or_none(self, spec: AgentSpec) -> Route:
+        One that cannot be had is named in the log, with what to do.
+        """
         try:
-            return self.route(spec)
+            return self._route(spec)
         except PcpError as error:
             log.error("agent %s (line %d) is left out: %s", spec.label, spec.line, error.detail or error)
             return AbsentRoute(spec.label, spec.domain)
 
-    def route(self, spec: AgentSpec) -> Route:
-        """The route of one agent; a process is being started when this returns. ``NoAgent`` where that cannot be."""
+    def _route(self, spec: AgentSpec) -> Route:
         if isinstance(spec, DsoAgent):
             return self._own.get(spec.label) or self._in_process(spec)
         not_ready = isinstance(spec, PipeAgent) and spec.not_ready

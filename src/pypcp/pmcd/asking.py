@@ -7,10 +7,11 @@ its end in one go, without a task. So each answer is written once, for agents in
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 from pypcp.errors import PcpError
+from pypcp.pmcd.agent_view import Elsewhere
 from pypcp.pmcd.router import Route
 from pypcp.pmcd.turns import Turns
 from pypcp.pmda.interface import Client
@@ -51,40 +52,40 @@ def begin(route: Route | None, client: Client, absent: type[PcpError], call: Cal
 def together(questions: Iterable[Callable[[], Any]]) -> Asking[list[Any]]:
     """What each question gives, or the ``PcpError`` in its place, in their order.
 
-    A question gives its answer or something to be awaited: agents elsewhere are all asked before one is waited for, so
-    that several who are slow take as long as the slowest. Each is one that :func:`begin` answers.
+    Each is one that :func:`begin` answers. Agents elsewhere are asked at the same time, so that several who are slow
+    take as long as the slowest; but each of them one thing after the other, so that whoever asks for thousands has one
+    place in its queue, as everybody has.
     """
     answers: list[Any] = []
-    waiting: dict[int, Awaitable[Any]] = {}
-    try:
-        for place, question in enumerate(questions):
-            if place % SLICE == SLICE - 1:
-                yield None
-            try:
-                answer = question()
-            except PcpError as error:
-                answer = error
-            answers.append(answer)
-            if isinstance(answer, Awaitable):
-                waiting[place] = answer
-        asked, waiting = waiting, {}
-        if asked:
-            settled = yield _settled(asked.values())
-            for place, answer in zip(asked, settled, strict=True):
-                answers[place] = answer
-    finally:
-        for unasked in waiting.values():
-            if isinstance(unasked, Coroutine):
-                unasked.close()
+    elsewhere: dict[object, list[int]] = {}
+    for place, question in enumerate(questions):
+        if place % SLICE == SLICE - 1:
+            yield None
+        try:
+            answers.append(question())
+        except PcpError as error:
+            answers.append(error)
+        if isinstance(answers[place], Elsewhere):
+            elsewhere.setdefault(answers[place].agent, []).append(place)
+    if elsewhere:
+        yield _answered_elsewhere(answers, elsewhere.values())
     return answers
 
 
-async def _settled(waiting: Iterable[Awaitable[Any]]) -> list[Any]:
-    settled = await asyncio.gather(*waiting, return_exceptions=True)
+async def _answered_elsewhere(answers: list[Any], elsewhere: Iterable[Sequence[int]]) -> None:
+    settled = await asyncio.gather(*[_in_turn(answers, places) for places in elsewhere], return_exceptions=True)
     for each in settled:
-        if isinstance(each, BaseException) and not isinstance(each, PcpError):
+        if each is not None:
             raise each
-    return settled
+
+
+async def _in_turn(answers: list[Any], places: Sequence[int]) -> None:
+    """Put the answers of one agent in the places of its questions."""
+    for place in places:
+        try:
+            answers[place] = await answers[place]
+        except PcpError as error:
+            answers[place] = error
 
 
 def answer(asking: Asking[Pdu], turns: Turns) -> Pdu | Awaitable[Pdu]:

@@ -16,6 +16,8 @@ KEPT_S: Final = 10.0
 """An answer that could not be had anew counts no longer than that."""
 
 _KEPT: Final = 256
+_MOST_ASKED: Final = 64
+"""So many containers are asked for at a time; nothing is known of another one meanwhile."""
 
 
 class _Known(NamedTuple):
@@ -34,6 +36,7 @@ class ContainerNames:
         self._helper = helper
         self._known: dict[str, _Known] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
+        self._closed = False
 
     def of(self, container: str) -> str:
         """Its host name.
@@ -49,18 +52,21 @@ class ContainerNames:
             raise from_code(known.error.code, known.error.detail)
         return known.name
 
-    def ask(self, container: str) -> asyncio.Task[None]:
-        """Have the helper asked; one question about a container at a time."""
+    def ask(self, container: str) -> asyncio.Task[None] | None:
+        """Have the helper asked; one question about a container at a time. None where as many as may are asked for."""
         task = self._asking.get(container)
-        if task is None:
+        if task is None and len(self._asking) < _MOST_ASKED and not self._closed:
             task = self._asking[container] = asyncio.get_running_loop().create_task(self._ask(container))
             task.add_done_callback(lambda _: self._asking.pop(container, None))
         return task
 
     async def learn(self, container: str) -> None:
-        """Wait until something is known of it, as a new client may: it has not asked anything yet."""
-        if container not in self._known:
-            await asyncio.shield(self.ask(container))
+        """Wait until something is known of it, as a new client may: it has not asked anything yet.
+
+        Not where too many wait already: then the client tries again.
+        """
+        if container not in self._known and (task := self.ask(container)) is not None:
+            await asyncio.shield(task)
 
     async def _ask(self, container: str) -> None:
         name = ""
@@ -78,5 +84,6 @@ class ContainerNames:
 
     def close(self) -> None:
         """Ask nothing any more."""
+        self._closed = True
         for task in list(self._asking.values()):
             task.cancel()

@@ -9,8 +9,9 @@ from typing import ClassVar, Final
 
 from pypcp.errors import NotConnected, PcpError, ProtocolError
 from pypcp.model.profile import Profile
-from pypcp.pmcd.agent_stream import AgentStream, Exchange
+from pypcp.pmcd.agent_stream import AgentStream
 from pypcp.pmcd.agent_view import AgentView
+from pypcp.pmcd.exchange import Exchange
 from pypcp.pmcd.relayed import fetched_from
 from pypcp.pmda.interface import Client
 from pypcp.pmda.segments import Fetched

@@ -7,25 +7,23 @@ import errno
 import logging
 import socket
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from pypcp.errors import BadStore, OsError, PcpError, PermissionDenied
-from pypcp.ipc.configuration import ConfigurationError
+from pypcp.errors import BadStore, OsError, PermissionDenied
 from pypcp.ipc.peercred import peer_credentials
 from pypcp.model.labels import LabelSet
 from pypcp.pmcd.acceptor import Acceptor
 from pypcp.pmcd.access import AccessRules
-from pypcp.pmcd.agent_keeper import AgentKeeper
 from pypcp.pmcd.agent_rows import AgentRow, agent_rows
-from pypcp.pmcd.agents import CONTAINERS, HELPER_DOMAIN, AgentMaker
+from pypcp.pmcd.agent_set import AgentSet
+from pypcp.pmcd.agents import AgentMaker
 from pypcp.pmcd.client_connection import ClientConnection
 from pypcp.pmcd.clients import ClientTable
-from pypcp.pmcd.config import AgentSpec, Configuration, DsoAgent
 from pypcp.pmcd.container_names import ContainerNames
 from pypcp.pmcd.context_labels import ContextLabels
-from pypcp.pmcd.gate import Gate, rules_of
+from pypcp.pmcd.gate import Gate
 from pypcp.pmcd.greeting import CONTAINER_NAME
 from pypcp.pmcd.holdings import ProfileRoom, Unread
 from pypcp.pmcd.host_name import HostName
@@ -33,7 +31,8 @@ from pypcp.pmcd.logfile import ClientRow, block, connected
 from pypcp.pmcd.options import Options
 from pypcp.pmcd.plan import PlanCache
 from pypcp.pmcd.privileged import Helper
-from pypcp.pmcd.router import AbsentRoute, LocalRoute, NamesHere, Route, Router, merged_names, names_here
+from pypcp.pmcd.reload import Reloads
+from pypcp.pmcd.router import LocalRoute, Route, Router, merged_names
 from pypcp.pmcd.security import Security
 from pypcp.pmcd.selfmetrics import self_agent
 from pypcp.pmcd.sources import Sources
@@ -49,21 +48,7 @@ from pypcp.wire.versions import IpcTable
 
 log = logging.getLogger(__name__)
 
-_CHECK_S = 1.0
 _FEATURES = Feature.CONTAINER | Feature.LABELS | Feature.HIGHRES | Feature.DESCS
-
-
-def _changes(started: Collection[Route], dropped: Collection[Route]) -> StateChange:
-    added = StateChange.ADD_AGENT if started else StateChange.NO_CHANGE
-    return added | (StateChange.DROP_AGENT if dropped else StateChange.NO_CHANGE)
-
-
-def _present(configured: Mapping[AgentSpec, Route]) -> dict[AgentSpec, Route | None]:
-    return {spec: None if isinstance(route, AbsentRoute) else route for spec, route in configured.items()}
-
-
-def _names_of(routes: Iterable[Route]) -> list[NamesHere]:
-    return names_here([route.agent for route in routes if isinstance(route, LocalRoute)])
 
 
 def _peer_of(sock: socket.socket) -> tuple[str, int]:
@@ -105,12 +90,9 @@ class Daemon:
         self.security = security if security is not None else Security()
         self.clients = ClientTable()
         self.running = False
-        self._helper = helper
         self.containers = ContainerNames(helper)
         self._answering: int | None = None
         self.reloaded: Callable[[], None] = lambda: None
-        self.told_to_reload = asyncio.Event()
-        self._checked = 0.0
         self.router: Router
         self.plans: PlanCache
         self._moment: object = None
@@ -118,31 +100,21 @@ class Daemon:
         self.unread = Unread(self.limits.unread_bytes)
         self.profiles = ProfileRoom(self.limits.profile_instances)
         self.turns = Turns()
-        self._reloading = asyncio.Lock()
-        self._configuration = self.sources.read_configuration()
-        restricted = self.sources.configuration is None
+        self.reloads = Reloads(self.sources, lambda: self.agent_set.own_names(), self._obey, self.statistics)
         self.gate = Gate(
-            rules_of(self._configuration.statements),
-            restricted=restricted,
+            self.reloads.said.rules,
+            restricted=self.sources.configuration is None,
             needs_credentials=self.security.credentials_required,
         )
-        self._static = self.sources.read_names()
         here = (self_agent(self), *agents)
-        self._own = {each.name: LocalRoute(each, self.announce, self.containers.of) for each in here}
-        self._maker = AgentMaker(self, self._own, state, directory, helper, self.containers.of)
-        self.configured: dict[AgentSpec, Route] = {}
-        self._starting: Collection[Route] = ()
-        routes = self._routes()
-        self._answer_by(routes, merged_names(self._static, _names_of(routes)))
-
-    def _routes(self) -> Collection[Route]:
-        """The routes there are now, one a domain."""
-        return {route.domain: route for route in (*self._own.values(), *self.configured.values())}.values()
+        own = {each.name: LocalRoute(each, self.announce, self.containers.of) for each in here}
+        self.agent_set = AgentSet(own, AgentMaker(self, own, state, directory, helper, self.containers.of), helper)
+        self._answer_by(self.agent_set.routes, merged_names(self.reloads.said.names, self.agent_set.names()))
 
     async def _route(self) -> None:
         """Answer by the routes there are now, in a name space that is put together beside the clients."""
-        routes = self._routes()
-        self._answer_by(routes, await asyncio.to_thread(merged_names, self._static, _names_of(routes)))
+        routes, names = self.agent_set.routes, self.agent_set.names()
+        self._answer_by(routes, await asyncio.to_thread(merged_names, self.reloads.said.names, names))
 
     def _answer_by(self, routes: Iterable[Route], names: Tree) -> None:
         """What was worked out from other routes and names is forgotten."""
@@ -150,130 +122,33 @@ class Daemon:
         self.router = Router(routes, names)
         self._forget_plans()
 
-    def _to_be_told(self) -> list[Route]:
-        """Who has to know of clients that come and go: those who answer, and those who are about to."""
-        return list(dict.fromkeys([*self.router.routes.values(), *self._starting]))
-
     def _forget_plans(self) -> None:
         self.plans = PlanCache(self.router, self.limits.reply_bytes, self.limits.plan_cache_bytes)
 
     # Agents
 
-    async def start_agents(self, *, names_changed: bool = False) -> None:
-        """Start the agents that the configuration names and that do not run; end those that it names no more.
+    async def _have_agents(self, *, names_changed: bool = False) -> None:
+        """Have the agents that the configuration names, and no others.
 
-        Agents that were started before and have ended are told to start again. Where all are those that there were, and
-        their names are, requests go the way they went.
-
-        Agents are started all together, but for the privileged helper, which may have to start the others; returns when
-        each answers or has failed to.
+        Where all are those that there were, and their names are, requests go the way they went.
         """
-        wanted = (*self._configuration.agents, *await self._unconfigured())
-        there = {spec: route for spec, route in self.configured.items() if not isinstance(route, AbsentRoute)}
-        kept = {spec: there[spec] for spec in wanted if spec in there}
-        dropped = [route for spec, route in there.items() if spec not in kept]
-        await self._end(dropped)
-        new = [spec for spec in wanted if spec not in kept]
-        started = await self._start([spec for spec in new if spec.domain == HELPER_DOMAIN])
-        started |= await self._start([spec for spec in new if spec.domain != HELPER_DOMAIN])
-        for spec, route in kept.items():
-            if isinstance(route, AgentKeeper) and not isinstance(spec, DsoAgent):
-                route.rename(spec.label, self._maker.starter(spec))
-                route.start_again()
-        before, self.configured = self.configured, {spec: kept.get(spec) or started[spec] for spec in wanted}
-        if names_changed or _present(before) != _present(self.configured):
+        change = await self.agent_set.change(self.reloads.said.configuration.agents)
+        if change.routes or names_changed:
             await self._route()
-        self._starting = ()
         if self.running:
-            new_ones = [route for route in started.values() if not isinstance(route, AbsentRoute)]
-            self.announce(_changes(new_ones, dropped))
-
-    async def _unconfigured(self) -> tuple[AgentSpec, ...]:
-        """The agents that are here without a line: the helper, where something else than we started it."""
-        if self._helper is None or any(spec.domain == HELPER_DOMAIN for spec in self._configuration.agents):
-            return ()
-        return (CONTAINERS,) if CONTAINERS in self.configured or await self._helper.converses() else ()
-
-    async def _start(self, specs: Sequence[AgentSpec]) -> dict[AgentSpec, Route]:
-        started = dict(self._maker.routes(specs))
-        self._starting = [*self._starting, *started.values()]
-        for route in self._not_own(started.values()):
-            if isinstance(route, LocalRoute):
-                route.start()
-        keepers = [route for route in started.values() if isinstance(route, AgentKeeper)]
-        if keepers:
-            await asyncio.wait([keeper.settled for keeper in keepers])
-        return started
-
-    async def stop_agents(self) -> None:
-        """End the agent processes, all together; the helper last, which may have to end the others."""
-        routes = self.configured.values()
-        await self._end([route for route in routes if route.domain != HELPER_DOMAIN])
-        if self._helper is not None:
-            self._helper.close()
-        await self._end([route for route in routes if route.domain == HELPER_DOMAIN])
-
-    async def _end(self, routes: Iterable[Route]) -> None:
-        await asyncio.gather(*[route.stop() for route in self._not_own(routes)])
-
-    def _not_own(self, routes: Iterable[Route]) -> list[Route]:
-        """Without those of our own agents, which live as long as we do, whatever the configuration says of them."""
-        own = self._own.values()
-        return [route for route in routes if route not in own]
-
-    def check_sources(self) -> None:
-        """Reload if a file changed; looked at when clients come, and not more often than every second."""
-        now = asyncio.get_running_loop().time()
-        if now - self._checked > _CHECK_S:
-            self._checked = now
-            if self.sources.changed():
-                self.told_to_reload.set()
-
-    async def _reload_when_told(self) -> None:
-        while True:
-            await self.told_to_reload.wait()
-            self.told_to_reload.clear()
-            try:
-                await self.reload()
-            except Exception:
-                log.exception("a reload failed in a way it must not; the next one is tried all the same")
+            self.announce(change.told)
 
     async def reload(self) -> None:
-        """Read the files again, as after SIGHUP. Agents that stay as they are and all clients notice nothing.
+        """See :meth:`Reloads.reload`."""
+        await self.reloads.reload()
 
-        A file that is not to be used changes nothing. One reload begins when the one before is over. See: pmcd(1)
-        """
-        async with self._reloading:
-            await self._reload()
-
-    async def _reload(self) -> None:
-        self.statistics.sighups += 1
-        try:
-            own = _names_of(self._own.values())
-            configuration, rules, static = await asyncio.to_thread(self._read_sources, own)
-        except (PcpError, ConfigurationError, OSError) as error:
-            log.error("nothing is changed: %s", error)
-            return
-        changed = static is not self._static
-        if configuration == self._configuration and self.sources.configuration is not None:
-            log.info("Configuration file '%s' unchanged", self.sources.configuration)
-        self._configuration, self._static = configuration, static
-        self._change_gate(rules)
+    async def _obey(self, names_changed: bool) -> None:
+        """Do what the files say now."""
+        self._change_gate(self.reloads.said.rules)
         if self.labels.refresh(at_once=True):
             self.announce(StateChange.LABEL_CHANGE)
-        await self.start_agents(names_changed=changed)
+        await self._have_agents(names_changed=names_changed)
         self.reloaded()
-
-    def _read_sources(self, own: Sequence[NamesHere]) -> tuple[Configuration, AccessRules, Tree]:
-        """In a thread: files may be far away, and so may those who know hosts and accounts by their names.
-
-        ``PmnsError``: the names of the file do not go together with our ``own``.
-        """
-        configuration = self.sources.read_configuration()
-        rules, static = rules_of(configuration.statements), self.sources.read_names()
-        if static is not self._static:
-            merged_names(static, own)
-        return configuration, rules, static
 
     def _change_gate(self, rules: AccessRules) -> None:
         self._forget_plans()  # and with them that clients may have what they are for
@@ -302,13 +177,13 @@ class Daemon:
 
     def agents(self) -> list[AgentRow]:
         """All agents by domain: those that answer, and those that are configured and do not."""
-        return agent_rows(self.router.routes, self._configuration.agents)
+        return agent_rows(self.router.routes, self.reloads.said.configuration.agents)
 
     # Clients
 
     def admit(self, connection: ClientConnection, sock: socket.socket) -> None:
         """Give a new client its slot, and find out what there is to know of it."""
-        self.check_sources()
+        self.reloads.look()
         client = connection.client
         if sock.family == socket.AF_UNIX:
             peer = peer_credentials(sock)
@@ -339,9 +214,13 @@ class Daemon:
         if name and not CONTAINER_NAME.fullmatch(name):
             raise BadStore(f"{name!r:.80} is no name of a container")
         client.container = name
-        if name:
-            self.containers.ask(name)
+        # A request may name hundreds: the helper is asked for the last.
+        asyncio.get_running_loop().call_soon(self._ask_for_container_of, client)
         self._tell_agents_of(client)
+
+    def _ask_for_container_of(self, client: Client) -> None:
+        if client.container:
+            self.containers.ask(client.container)
 
     def _tell_agents_of(self, client: Client) -> None:
         log.debug(
@@ -351,7 +230,7 @@ class Daemon:
             client.gid,
             client.container or "none",
         )
-        for route in self._to_be_told():
+        for route in self.agent_set.told:
             route.attributes_changed(client)
 
     @property
@@ -375,7 +254,7 @@ class Daemon:
         self.channels.reset(connection.fd)
         untold: list[asyncio.Future[None]] = []
         try:
-            for route in self._to_be_told():
+            for route in self.agent_set.told:
                 if (told := route.end_context(client)) is not None:
                     untold.append(told)
         finally:
@@ -430,27 +309,35 @@ class Daemon:
     # Running
 
     async def serve(self, sockets: Sequence[socket.socket], ready: Callable[[], None], stop: asyncio.Event) -> None:
-        """Serve clients on listening ``sockets`` until ``stop`` is set; ``ready`` is called when they can come."""
+        """Serve clients on listening ``sockets`` until ``stop`` is set; ``ready`` is called when they can come.
+
+        Agents are started before that; who is told to stop meanwhile is never ready.
+        """
         loop = asyncio.get_running_loop()
-        acceptor: Acceptor | None = None
-        reloading: asyncio.Task[None] | None = None
+        serving, stopped = loop.create_task(self._serve(sockets, ready)), loop.create_task(stop.wait())
         try:
-            for route in self._own.values():
-                route.start()
-            await self.start_agents()
-            reloading = loop.create_task(self._reload_when_told())
+            await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            serving.cancel()
+            stopped.cancel()
+            await asyncio.wait([serving, stopped])
+        if not serving.cancelled():
+            serving.result()
+
+    async def _serve(self, sockets: Sequence[socket.socket], ready: Callable[[], None]) -> None:
+        acceptor: Acceptor | None = None
+        try:
+            self.agent_set.start()
+            await self._have_agents()
             acceptor = Acceptor(sockets, lambda: ClientConnection(self))
             self.listening = sockets
             self.running = True
             ready()
-            await stop.wait()
+            await self.reloads.run()
         finally:
-            if reloading is not None:
-                reloading.cancel()
             if acceptor is not None:
                 acceptor.close()
             for connection in self.clients:
                 connection.drop("the daemon stops")
             self.containers.close()
-            await self.stop_agents()
-            await asyncio.gather(*[route.stop() for route in self._own.values()])
+            await self.agent_set.stop()

@@ -37,7 +37,7 @@ def reloaded(daemon: Daemon) -> None:
 
 
 def _tables(daemon: Daemon) -> None:
-    specs = {route.domain: spec for spec, route in daemon.configured.items()}
+    specs = {route.domain: spec for spec, route in daemon.agent_set.configured.items()}
     there = [route for route in daemon.router.routes.values() if not isinstance(route, AbsentRoute)]
     rows = [_agent_row(route, specs.get(route.domain)) for route in there]
     logfile.block(log, "agents", logfile.agent_table(rows), agents=[row.label for row in rows])

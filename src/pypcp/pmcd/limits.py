@@ -1,4 +1,7 @@
-"""How long the daemon waits and how much it holds, for any one peer. Every wait and every buffer has a limit here."""
+"""How long the daemon waits and how much it holds, for any one peer, where options say so or tests want it otherwise.
+
+Every wait and every buffer has a limit; those that are always the same stand with what they limit.
+"""
 
 from __future__ import annotations
 

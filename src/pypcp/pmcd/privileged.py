@@ -71,6 +71,7 @@ class Helper:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._client = AsyncRootClient(path)
+        self._lookups = AsyncRootClient(path)  # which may be many, and starts and ends do not wait for them
         self._statuses: dict[int, int | None] = {}
 
     def environment(self) -> Mapping[str, str]:
@@ -99,7 +100,8 @@ class Helper:
         """See :meth:`pypcp.pmda.rootclient.RootClient.container_hostname`. Without a helper no container is."""
         if not self._is_there():
             raise ContainerNotFound("there is no privileged helper to ask")
-        return await self._client.container_hostname(container)
+        client = self._lookups if self._can_be_seen() else self._client
+        return await client.container_hostname(container)
 
     async def converses(self) -> bool:
         """Whether it is there and answers for ``containers.*`` without being started for that: pypcp's does."""
@@ -126,18 +128,20 @@ class Helper:
             return None
 
     def _is_there(self) -> bool:
-        """False too for a helper that is not ours to see: stock's stands in a directory that only root may enter.
+        """Who has become another account since it was root goes on with the connection from before."""
+        return self._client.is_connected or self._can_be_seen()
 
-        Who has become another account since it was root goes on with the connection from before.
-        """
+    def _can_be_seen(self) -> bool:
+        """Not one that is not ours to see: stock's stands in a directory that only root may enter."""
         try:
-            return self._client.is_connected or self._path.exists()
+            return self._path.exists()
         except OSError:
             return False
 
     def close(self) -> None:
         """Let go of the helper."""
         self._client.shutdown()
+        self._lookups.shutdown()
 
 
 async def _joined(connecting: Awaitable[object], pipe: FileIO) -> None:

@@ -54,7 +54,7 @@ async def _serve(daemon: Daemon, listeners: Listeners, ready: Callable[[], None]
 
     for number in (signal.SIGINT, signal.SIGTERM):
         running.add_signal_handler(number, caught, number)
-    running.add_signal_handler(signal.SIGHUP, daemon.told_to_reload.set)
+    running.add_signal_handler(signal.SIGHUP, daemon.reloads.tell)
     notifier = Notifier()
 
     def tell() -> None:

@@ -11,21 +11,34 @@ from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar, Final, cast
 
-from pypcp.errors import ConversionError, PcpError, ProtocolError, RemoteProtocolError, TooBig, UnknownName, UnknownPmid
+from pypcp.errors import (
+    ConversionError,
+    PcpError,
+    ProtocolError,
+    RemoteProtocolError,
+    TooBig,
+    TryAgain,
+    UnknownName,
+    UnknownPmid,
+)
 from pypcp.model.desc import Desc
 from pypcp.model.ids import Pmid
 from pypcp.model.labels import LabelSet, LabelType
 from pypcp.model.profile import Profile
 from pypcp.model.values import ValueSet
-from pypcp.pmcd.agent_stream import AgentStream, Exchange
+from pypcp.pmcd.agent_stream import AgentStream
 from pypcp.pmcd.agent_view import AgentView
 from pypcp.pmcd.conversation import Conversation
+from pypcp.pmcd.exchange import Exchange
 from pypcp.pmda.interface import Client
 from pypcp.pmda.segments import EmptySegment, Fetched
 from pypcp.wire.desc import DescReply, DescRequest
 from pypcp.wire.pdu import PduType, decode, encode
 from pypcp.wire.result import Result, typed
 from pypcp.wire.versions import PDU_VERSION1
+
+_MOST_ASKED: Final = 250
+"""So many descriptors are asked for at a time: nobody's fetch stands behind the thousands that another one lacks."""
 
 _LONGEST_RESULT: Final = 64 << 10
 """Results are translated in one go, while all others wait; there were no long ones in the days of version 1."""
@@ -58,10 +71,16 @@ class Version1Conversation(Conversation):
     def fetch(
         self, pmids: tuple[int, ...], profile: Profile, slot: int, silent: type[PcpError]
     ) -> asyncio.Future[bytes]:
-        """Ask for values, and before that for the descriptors that are not known: the stream keeps the order."""
+        """Ask for values, and before that for the descriptors that are not known: the stream keeps the order.
+
+        Where too many are not known there are no values yet: ``TryAgain``.
+        """
         for pmid in pmids:
-            if pmid not in self._descs and pmid not in self._asked:
-                self._ask_for_desc(pmid, slot)
+            if pmid in self._descs or pmid in self._asked:
+                continue
+            if len(self._asked) >= _MOST_ASKED:
+                return _try_again()
+            self._ask_for_desc(pmid, slot)
         return super().fetch(pmids, profile, slot, silent)
 
     def _ask_for_desc(self, pmid: int, slot: int) -> None:
@@ -99,6 +118,12 @@ class Version1Conversation(Conversation):
             return typed(value_set, desc.type)
         except ConversionError as error:
             return ValueSet(pmid, error=error)
+
+
+def _try_again() -> asyncio.Future[bytes]:
+    reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    reply.set_exception(TryAgain())
+    return reply
 
 
 class Version1View(AgentView):

@@ -1,4 +1,4 @@
-"""The stream of an agent that the privileged helper started: two pipes, not one socket."""
+"""The stream of an agent: what it bears of its queue, of who does not read, and of two pipes in place of a socket."""
 
 import asyncio
 import os
@@ -7,11 +7,65 @@ from typing import Any
 
 import pytest
 
+from fakes.played_agent import REQUEST, connected
+from pypcp.errors import NoAgent, TryAgain
+from pypcp.model.desc import Desc
+from pypcp.model.ids import PM_INDOM_NULL, Pmid
+from pypcp.model.units import NONE
+from pypcp.model.values import Semantics, ValueType
 from pypcp.pmcd.agent_stream import AgentStream
+from pypcp.pmcd.exchange import Exchange
 from pypcp.pmcd.statistics import AgentStatistics, Statistics
+from pypcp.wire.desc import DescReply
+from pypcp.wire.pdu import PduType, encode
 from pypcp.wire.versions import IpcTable
 
 pytestmark = pytest.mark.anyio
+MOST_NOTICES, MOST_REQUESTS = 20_000, 1000
+
+
+async def test_requests_beyond_those_that_may_wait_are_refused_and_never_end_the_agent() -> None:
+    async with connected() as agent:
+        under_way, *waiting = [agent.ask() for _ in range(1 + MOST_REQUESTS)]
+        for _ in range(10):
+            agent.say()
+        refused = agent.ask()
+        assert isinstance(refused.exception(), TryAgain)
+        assert not any(each.done() for each in (under_way, *waiting, agent.lost))
+    for each in (under_way, *waiting):
+        each.exception()
+
+
+async def test_requests_that_were_given_up_make_room() -> None:
+    async with connected() as agent:
+        under_way, *waiting = [agent.ask() for _ in range(1 + MOST_REQUESTS)]
+        agent.say()
+        waiting.pop().cancel()
+        more = agent.ask()
+        assert not more.done()
+        assert agent.stream.queued == MOST_REQUESTS + 1
+    for each in (under_way, more, *waiting):
+        each.exception()
+
+
+async def test_notices_beyond_those_that_may_wait_end_the_agent_whatever_else_waits() -> None:
+    async with connected() as agent:
+        requests = [agent.ask() for _ in range(MOST_REQUESTS)]
+        for _ in range(MOST_NOTICES):
+            agent.say()
+        assert not agent.lost.done()
+        agent.say()
+        assert agent.lost.result() == f"{MOST_NOTICES + 1} notices wait for it"
+    assert {type(each.exception()) for each in requests[1:]} == {NoAgent}
+    requests[0].exception()
+
+
+async def test_an_agent_that_answers_and_does_not_read_is_ended() -> None:
+    async with connected(hard_limit_s=0.2) as agent:
+        reply = agent.stream.ask(Exchange(REQUEST + bytes(4 << 20), PduType.DESC))  # more than a socket holds
+        agent.socket.send(encode(DescReply(Desc(Pmid(1), ValueType.U32, PM_INDOM_NULL, Semantics.INSTANT, NONE))))
+        await asyncio.wait_for(reply, 5)
+        assert await asyncio.wait_for(agent.lost, 5) == "no reading within 0.2 s"
 
 
 async def test_the_end_of_an_agent_on_two_pipes_ends_its_stream_once() -> None:

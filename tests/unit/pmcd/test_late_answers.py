@@ -4,9 +4,13 @@ import asyncio
 
 import pytest
 
+from fakes.played_agent import connected
+from honest import until
+from pypcp.errors import TryAgain
 from pypcp.model.profile import EVERYTHING
 from pypcp.pmcd import late_answers
-from pypcp.pmcd.late_answers import Asked, LateAnswers
+from pypcp.pmcd.conversation import Conversation
+from pypcp.pmcd.late_answers import Asked, Fetches, LateAnswers
 from pypcp.pmda.segments import Fetched
 
 pytestmark = pytest.mark.anyio
@@ -74,3 +78,16 @@ async def test_a_client_that_goes_leaves_nothing() -> None:
     assert late.take(question(1, slot=0)) is None
     assert late.take(question(1, slot=1)) is not None
     late.clear()
+
+
+async def test_a_fetch_that_is_withdrawn_before_it_is_sent_says_try_again() -> None:
+    async with connected() as agent:
+        under_way = agent.ask()
+        fetches = Fetches(Conversation(agent.stream), lambda changes: None)
+        waiting = asyncio.create_task(fetches.fetch(question(1, slot=3), 1.0, alone=True))
+        await until(lambda: agent.stream.queued)
+        fetches.forget(3)
+        with pytest.raises(TryAgain):
+            await waiting
+        fetches.end()
+    under_way.exception()

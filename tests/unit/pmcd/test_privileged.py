@@ -1,4 +1,7 @@
-"""Agents that the privileged helper starts: how they end, and that nothing is left of one that does not come to be."""
+"""Agents that the privileged helper starts: how they end, and that nothing is left of one that does not come to be.
+
+And containers, for which it is asked.
+"""
 
 import asyncio
 import os
@@ -11,13 +14,20 @@ import pytest
 
 from containers.served import Helper as Served
 from containers.served import gone, until
+from fakes.client import RawClient
+from honest import until as reached
 from pypcp.errors import ContainerNotFound, TryAgain
+from pypcp.model.ids import IN_NULL, Pmid
+from pypcp.model.values import ValueSet, ValueType
 from pypcp.pmcd.agent_stream import AgentStream
 from pypcp.pmcd.container_names import ContainerNames
 from pypcp.pmcd.privileged import Helper
 from pypcp.pmcd.statistics import AgentStatistics, Statistics
-from pypcp.wire.root import Info, StartReply, StartRequest, StopReply, StopRequest, decode, encode
+from pypcp.wire.handshake import Error
+from pypcp.wire.result import Result
+from pypcp.wire.root import Info, LookupRequest, StartReply, StartRequest, StopReply, StopRequest, decode, encode
 from pypcp.wire.versions import IpcTable
+from running import Starter
 
 pytestmark = pytest.mark.anyio
 PID = 4711
@@ -39,7 +49,10 @@ class Stream(AgentStream):
 
 
 class Root:
-    """The helper's side: it starts nothing, but has pipes to give away; ``asked`` is what it was asked."""
+    """The helper's side: it starts nothing, but has pipes to give away, and tells nothing of containers.
+
+    ``asked`` is what it was asked.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -48,7 +61,13 @@ class Root:
 
     async def serve(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        connection, _ = await loop.sock_accept(listener)
+        async with asyncio.TaskGroup() as conversations:
+            while True:
+                connection, _ = await loop.sock_accept(listener)
+                conversations.create_task(self.converse(connection))
+
+    async def converse(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
         with connection:
             await loop.sock_sendall(connection, encode(Info()))
             while data := await loop.sock_recv(connection, 8192):
@@ -166,3 +185,43 @@ async def test_without_a_helper_there_is_no_container(tmp_path: Path) -> None:
         await names.learn("any")
         with pytest.raises(ContainerNotFound):
             names.of("any")
+
+
+async def test_starts_do_not_wait_for_look_ups(tmp_path: Path) -> None:
+    async with root_at(tmp_path / "root.socket") as root:
+        helper, stream = Helper(root.path), Stream()
+        looking = asyncio.create_task(helper.container_hostname("web"))
+        await reached(lambda: root.asked)
+        assert await helper.start_piped("fake", ["/bin/fake"], stream) is not None
+        assert not looking.done()
+        stream.end("no more")
+        looking.cancel()
+        await asyncio.wait([looking])
+        helper.close()
+
+
+async def test_only_so_many_containers_are_asked_for_at_a_time(tmp_path: Path) -> None:
+    async with root_at(tmp_path / "root.socket") as root:
+        helper = Helper(root.path)
+        names = ContainerNames(helper)
+        for number in range(100):
+            with pytest.raises(TryAgain):
+                names.of(f"c{number}")
+        assert len([task for task in asyncio.all_tasks() if "ContainerNames" in repr(task.get_coro())]) == 64
+        await names.learn("another")
+        with pytest.raises(TryAgain):
+            names.of("another")
+        names.close()
+        helper.close()
+
+
+async def test_a_store_of_many_names_asks_for_the_last(start: Starter, tmp_path: Path) -> None:
+    container = Pmid.build(2, 6, 2)
+    named = [ValueSet(container, [IN_NULL], [f"c{number}"], type=ValueType.STRING) for number in range(200)]
+    path = tmp_path / "root.socket"
+    async with root_at(path) as root, start(helper=Helper(path)) as running, RawClient(running.path) as client:
+        await client.greeted()
+        assert await client.answer(Result(0, named)) == Error(0)
+        await reached(lambda: root.asked)
+        assert [each.name for each in root.asked if isinstance(each, LookupRequest)] == [b"c199"]
+        assert list(running.daemon.containers._asking) == ["c199"]

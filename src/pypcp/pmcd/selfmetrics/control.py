@@ -70,7 +70,7 @@ class _Control:
         self._daemon.log_clients()
 
     def reload(self, *_: int) -> None:
-        self._daemon.told_to_reload.set()
+        self._daemon.reloads.tell()
 
 
 def declare(agent: Agent, daemon: Daemon) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, Final, Protocol
 
-from pypcp.errors import AgentFenced, NoAgent, PcpError, ProtocolError, RequestTimeout, TryAgain
+from pypcp.errors import AgentFenced, NoAgent, PcpError, ProtocolError, RequestTimeout, TooBig, TryAgain
 from pypcp.pmcd.agent_stream import AgentStream
 from pypcp.pmcd.agent_view import AgentView
 from pypcp.pmcd.conversation import Conversation
@@ -172,6 +172,8 @@ class AgentKeeper:
             pending.cancel()
             return
         error: BaseException | None = reply.exception()
+        if error is None and len(reply.result()) > self._owner.limits.reply_bytes:
+            error = TooBig()
         if error is None:
             try:
                 fetched = conversation.fetched(reply.result(), asked[0])

@@ -38,6 +38,7 @@ from pypcp.pmcd.security import Security
 from pypcp.pmcd.selfmetrics import self_agent
 from pypcp.pmcd.sources import Sources
 from pypcp.pmcd.statistics import Statistics
+from pypcp.pmcd.threads import in_thread
 from pypcp.pmcd.trace import EventTrace
 from pypcp.pmcd.trace import log as trace_log
 from pypcp.pmcd.turns import Turns
@@ -142,7 +143,7 @@ class Daemon:
     async def _route(self) -> None:
         """Answer by the routes there are now, in a name space that is put together beside the clients."""
         routes = self._routes()
-        self._answer_by(routes, await asyncio.to_thread(merged_names, self._static, _names_of(routes)))
+        self._answer_by(routes, await in_thread(merged_names, self._static, _names_of(routes)))
 
     def _answer_by(self, routes: Iterable[Route], names: Tree) -> None:
         """What was worked out from other routes and names is forgotten."""
@@ -250,7 +251,7 @@ class Daemon:
         self.statistics.sighups += 1
         try:
             own = _names_of(self._own.values())
-            configuration, rules, static = await asyncio.to_thread(self._read_sources, own)
+            configuration, rules, static = await in_thread(self._read_sources, own)
         except (PcpError, ConfigurationError, OSError) as error:
             log.error("nothing is changed: %s", error)
             return

@@ -16,9 +16,10 @@ import pypcp.root
 from pypcp.errors import PcpError
 from pypcp.pmda.rootclient import RootClient
 from pypcp.wire.root import Message, decode, encode
+from waiting import wait_until
 
 MAIN = Path(pypcp.root.__file__).with_name("__main__.py")
-LIMIT_S = 15.0
+LIMIT_S = 30.0
 
 
 def until(condition: Callable[[], object], what: str, limit_s: float = LIMIT_S) -> None:
@@ -65,7 +66,7 @@ class Helper:
                 self.command(), env=self._environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
         try:
-            until(lambda: "resolver-ready" in self.log or self.process.poll() is not None, "the helper serves")
+            wait_until(lambda: "resolver-ready" in self.log or self.process.poll() is not None, lambda: self.log)
             assert self.process.poll() is None, self.log
         except BaseException:
             self.stop()
@@ -115,7 +116,7 @@ class Helper:
         return found
 
     def client(self) -> RootClient:
-        return RootClient(self.socket)
+        return RootClient(self.socket, LIMIT_S)
 
     def raw(self) -> socket.socket:
         """A connection whose greeting was read."""

@@ -27,7 +27,7 @@ sys.path.insert(0, {PACKAGES!r})
 from pypcp.errors import PcpError
 from pypcp.pmda.rootclient import RootClient
 path, owned, strangers = sys.argv[1], sys.argv[2], sys.argv[3:]
-client = RootClient(path)
+client = RootClient(path, 60)
 agent = client.process_start("cat", "/bin/cat")
 def outcome(call, *words, **options):
     try:
@@ -59,7 +59,7 @@ for call in (os.setuid, os.seteuid, os.setgid):
         tried[call.__name__] = "root"
     except PermissionError:
         tried[call.__name__] = "refused"
-client = RootClient(sys.argv[1])
+client = RootClient(sys.argv[1], 60)
 agent = client.process_start("cat", "/bin/cat")
 os.write(agent.stdin, b"hello")
 facts = {{"pid": os.getpid(), "said": os.read(agent.stdout, 10).decode(), "agent": agent.pid, **tried}}
@@ -82,7 +82,8 @@ class Split(Helper):
         return [*super().command(), *words]
 
     def facts(self) -> list[dict[str, object]]:
-        return [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+        lines = self.log.splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
 
 
 class Owned(Split):
@@ -137,7 +138,7 @@ def test_the_daemon_outlives_the_starter_and_may_still_start_agents(helper: Spli
     [facts] = helper.facts()
     victim = helper.starter
     os.kill(victim, signal.SIGKILL)
-    until(lambda: gone(victim) and helper.log.count("resolver-ready") == 2, "a new starter")
+    until(lambda: gone(victim) and helper.log.count("resolver-ready") >= 2, "a new starter")
     assert not gone(int(str(facts["pid"])))
     assert not gone(int(str(facts["agent"])))
     os.kill(int(str(facts["pid"])), signal.SIGKILL)

@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -71,8 +73,9 @@ def test_thousands_of_state_changes_leave_no_trace_in_memory(tmp_path: Path, doc
             until(lambda: code(client, f"name{last - 1}") == -3, "the last name")
             return kilobytes(helper.workers["resolver"], "Private_Dirty")
 
-        settled = rounds(0, 1000)
-        assert rounds(1000, 5000) - settled < 500
+        # How many changes are seen at once depends on who else is busy, and with that the memory of the moment.
+        sizes = [rounds(first, first + 1000) for first in range(0, 6000, 1000)]
+        assert median(later - earlier for earlier, later in pairwise(sizes)) < 100, sizes
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may look at the helper's memory")

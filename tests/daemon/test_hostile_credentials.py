@@ -102,7 +102,7 @@ async def test_after_a_refusal_good_credentials_are_taken(start: Starter) -> Non
 async def test_a_refused_client_is_not_kept_for_ever(start: Starter) -> None:
     async with start(hello_s=0.1) as running, RawClient(running.path) as client:
         await client.receive()
-        assert await client.code(Creds(flags=0x0E00)) == IPC
+        assert await client.code(Creds(flags=0x0E00)) in (IPC, CLOSED)  # a busy machine may be too slow for a refusal
         assert await client.closed()
 
 

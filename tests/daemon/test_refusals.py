@@ -17,6 +17,7 @@ from running import Starter
 pytestmark = pytest.mark.anyio
 CLOSED = None
 SINK = DOMAIN << 22
+FAKE = 240 << 22
 LIMIT = 65536
 
 
@@ -87,6 +88,17 @@ async def test_a_reply_above_the_limit_is_too_big_and_nothing_else_is(start: Sta
         await client.greeted()
         assert await client.code(fetch(*[SINK | 106] * count)) == TooBig.code
         assert isinstance(await client.answer(fetch(SINK | 106)), Result)
+
+
+async def test_an_agents_reply_above_the_limit_costs_its_own_metrics(start: Starter) -> None:
+    async with start({240: "well"}, reply_bytes=200) as running, RawClient(running.path) as client:
+        await client.greeted()
+        result = await client.answer(fetch(NUMAGENTS, *[FAKE] * 10))
+        assert isinstance(result, Result)
+        of_pmcd, *of_the_agent = [each.error for each in result.value_sets]
+        assert of_pmcd is None
+        assert {type(each) for each in of_the_agent} == {TooBig}
+        assert isinstance(await client.answer(fetch(FAKE)), Result)
 
 
 async def test_changes_are_told_once_before_the_next_values_and_before_nothing_else(start: Starter) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import struct
 from collections.abc import Awaitable, Callable
+from typing import Self
 
 import pytest
 
@@ -10,6 +11,7 @@ from fakes.client import RawClient, fetch
 from honest import NUMAGENTS, beside, until
 from pypcp.model.ids import Pmid
 from pypcp.model.values import ValueType
+from pypcp.pmcd import patience
 from pypcp.pmda.agent import Agent
 from pypcp.wire.handshake import Creds
 from pypcp.wire.pdu import Feature, encode
@@ -43,13 +45,15 @@ def asking_for(flags: Feature) -> bytes:
     return encode(Creds(flags=flags))
 
 
-SILENCES: dict[str, Callable[[RawClient], Awaitable[object]]] = {
-    "connects and says nothing": lambda client: client.receive(),
-    "connects and does not even read the challenge": lambda client: asyncio.sleep(0),
+GREETED: dict[str, Callable[[RawClient], Awaitable[object]]] = {
     "sends 6 bytes of a header": lambda client: greeted_then(client, REQUEST[:6]),
     "sends a header and 4 bytes": lambda client: greeted_then(client, REQUEST[:16]),
     "sends all but the last byte": lambda client: greeted_then(client, REQUEST[:-1]),
     "announces the largest PDU": lambda client: greeted_then(client, struct.pack(">iii", 65536, 0x7001, 0)),
+}
+STRANGE: dict[str, Callable[[RawClient], Awaitable[object]]] = {
+    "connects and says nothing": lambda client: client.receive(),
+    "connects and does not even read the challenge": lambda client: asyncio.sleep(0),
     "sends half its credentials": lambda client: says(client, encode(Creds())[:10]),
     "wants to prove who it is": lambda client: says(client, asking_for(Feature.AUTH)),
     "wants a container": lambda client: says(client, asking_for(Feature.CONTAINER)),
@@ -58,6 +62,7 @@ SILENCES: dict[str, Callable[[RawClient], Awaitable[object]]] = {
     ),
     "sends credentials without a version": lambda client: says(client, encode(Creds(version=0))),
 }
+SILENCES = GREETED | STRANGE
 PATIENT = {"hello_s": AN_HOUR, "pdu_s": AN_HOUR}
 
 
@@ -71,9 +76,17 @@ async def test_nobody_waits_for_a_client_that(
         assert len(running.daemon.clients) == 2  # the silent one is still there: it was no timeout that helped
 
 
-@pytest.mark.parametrize("silence", SILENCES.values(), ids=SILENCES.keys())
+@pytest.mark.parametrize("silence", STRANGE.values(), ids=STRANGE.keys())
+async def test_given_up_is_a_stranger_that(start: Starter, silence: Callable[[RawClient], Awaitable[object]]) -> None:
+    async with start(hello_s=0.1, pdu_s=AN_HOUR) as running, RawClient(running.path) as client:
+        await silence(client)
+        assert await client.closed()
+        await until(lambda: not running.daemon.clients)
+
+
+@pytest.mark.parametrize("silence", GREETED.values(), ids=GREETED.keys())
 async def test_given_up_is_a_client_that(start: Starter, silence: Callable[[RawClient], Awaitable[object]]) -> None:
-    async with start(hello_s=0.1, pdu_s=0.1) as running, RawClient(running.path) as client:
+    async with start(hello_s=AN_HOUR, pdu_s=0.1) as running, RawClient(running.path) as client:
         await silence(client)
         assert await client.closed()
         await until(lambda: not running.daemon.clients)
@@ -151,7 +164,7 @@ async def test_a_client_that_reads_nothing_is_given_up(start: Starter) -> None:
 
 async def test_a_client_that_reads_slowly_is_served_to_the_end(start: Starter) -> None:
     wanted = 3000
-    async with start(write_buffer_bytes=4096, write_s=0.5) as running, RawClient(running.path) as client:
+    async with start(write_buffer_bytes=4096, write_s=AN_HOUR) as running, RawClient(running.path) as client:
         await client.greeted()
         sending = asyncio.create_task(client.send(REQUEST * wanted))
         for _ in range(wanted):
@@ -159,17 +172,38 @@ async def test_a_client_that_reads_slowly_is_served_to_the_end(start: Starter) -
         await sending
 
 
-async def test_a_long_reply_over_a_slow_line_arrives(start: Starter) -> None:
-    slow = {"write_buffer_bytes": 1024, "write_s": 0.1}
-    async with start(own=[an_agent_of_much()], **slow) as running, RawClient(running.path) as client:
+class Clock:
+    """The time of a connection's patience: it is over when the test says so."""
+
+    def __init__(self) -> None:
+        self.is_over: Callable[[], None] = lambda: None
+
+    def get_running_loop(self) -> Self:
+        return self
+
+    def call_later(self, seconds: float, end: Callable[[], None]) -> Self:
+        self.is_over = end
+        return self
+
+    def cancel(self) -> None:
+        self.is_over = lambda: None
+
+
+async def test_a_long_reply_over_a_slow_line_arrives(start: Starter, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(patience, "asyncio", clock)
+    async with start(own=[an_agent_of_much()], write_buffer_bytes=1024) as running, RawClient(running.path) as client:
         await client.greeted()
         await client.send(fetch(MUCH))
         await until(lambda: is_full(running))
         (connection,) = running.daemon.clients
         for _ in range(3):
-            timer = connection._patience._timer
+            unread = connection._transport.get_write_buffer_size()
             await client.take(600_000)
-            await until(lambda timer=timer: connection._patience._timer is not timer)
+            await until(lambda unread=unread: connection._transport.get_write_buffer_size() <= unread - (64 << 10))
+            before = clock.is_over
+            clock.is_over()
+            assert clock.is_over is not before, "it is waited for no longer"
         assert is_full(running)
         await client.take(MUCH_BYTES - 3 * 600_000)
 

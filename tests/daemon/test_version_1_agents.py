@@ -5,6 +5,7 @@ import asyncio
 import os
 import signal
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -287,7 +288,7 @@ async def test_an_agent_of_today_does_not_become_one_of_version_1_by_its_credent
 @pytest.mark.parametrize("behaviour", ["silent", "hang"])
 async def test_one_that_does_not_answer_is_ended(start: Starter, behaviour: str) -> None:
     async with (
-        start({GOOD: "well"}, version_1={OLD: behaviour}, agent_s=1.5, agent_soft_s=0.7) as running,
+        start({GOOD: "well"}, version_1={OLD: behaviour}, agent_s=3.0, agent_soft_s=1.5) as running,
         running.client() as client,
     ):
         assert await fetched(client, GOOD_VALUE, FLOAT) == [[1], TryAgain]
@@ -296,7 +297,9 @@ async def test_one_that_does_not_answer_is_ended(start: Starter, behaviour: str)
 
 
 async def test_an_only_agent_that_does_not_answer_a_fetch_is_a_timeout(start: Starter) -> None:
-    async with start(version_1={OLD: "hang"}, agent_s=0.3) as running, running.client() as client:
+    async with start(version_1={OLD: "hang"}) as running, running.client() as client:
+        await client.lookup_desc(FLOAT)  # so that nothing else than the fetch is in need of an answer
+        running.daemon.limits = replace(running.daemon.limits, agent_s=0.1)
         assert await fetched(client, FLOAT) == [RequestTimeout]
 
 

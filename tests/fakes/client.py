@@ -4,6 +4,7 @@ The client library would not let it do most of this.
 """
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +16,8 @@ from pypcp.wire.fetch import Fetch, ProfilePdu
 from pypcp.wire.framing import FrameReader
 from pypcp.wire.handshake import Creds, Error
 from pypcp.wire.pdu import Pdu, decode, encode
+from waiting import LIMIT_S
 
-LIMIT_S = 10.0
 GREETING = encode(Creds()) + encode(ProfilePdu(0, EVERYTHING))
 """What an honest client says before its first fetch."""
 
@@ -48,10 +49,11 @@ class RawClient:
         self.socket.close()
 
     async def send(self, *pdus: Pdu | bytes) -> None:
-        """Send PDUs or bytes, all in one segment."""
+        """Send PDUs or bytes, all in one segment. What the daemon no longer takes is lost: who reads on learns why."""
         data = b"".join([each if isinstance(each, bytes) else encode(each) for each in pdus])
-        async with asyncio.timeout(self.limit_s):
-            await self._loop.sock_sendall(self.socket, data)
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            async with asyncio.timeout(self.limit_s):
+                await self._loop.sock_sendall(self.socket, data)
 
     async def receive(self) -> bytes:
         """The next whole PDU; empty when the daemon has closed the connection, one way or another."""
@@ -76,10 +78,7 @@ class RawClient:
 
     async def answer(self, *pdus: Pdu | bytes) -> Pdu | None:
         """Send, and take the next PDU; None when the daemon has closed the connection."""
-        try:
-            await self.send(*pdus)
-        except (ConnectionResetError, BrokenPipeError):
-            return None
+        await self.send(*pdus)
         frame = await self.receive()
         return decode(frame) if frame else None
 

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import socket
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pypcp.model.ids import Pmid
@@ -126,8 +125,6 @@ class Collector:
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.loop.set_exception_handler(self._complain)
-        self.loop.set_default_executor(ThreadPoolExecutor(1))
-        self.loop.run_until_complete(asyncio.to_thread(int))  # its thread is there from now on
         self.daemon = self.loop.run_until_complete(self._start())
         self._sockets = socket.socketpair()
         self._complaints = _Complaints()
@@ -137,7 +134,6 @@ class Collector:
     def close(self) -> None:
         """Leave nothing open."""
         logging.getLogger("pypcp").removeHandler(self._complaints)
-        self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
         for sock in self._sockets:
             sock.close()

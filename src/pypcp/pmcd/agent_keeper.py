@@ -227,7 +227,7 @@ class AgentKeeper:
     async def _greet(self, conversation: Conversation) -> None:
         async with asyncio.timeout(self._owner.limits.agent_hello_s):
             await conversation.greet()
-        self._fetches = Fetches(conversation, self._owner.announce)
+        self._fetches = Fetches(conversation, self._owner.announce, self._owner.limits.reply_bytes)
         for client in self._owner.connected():
             self.attributes_changed(client)
         self.status = 0

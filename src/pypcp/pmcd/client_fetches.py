@@ -12,16 +12,14 @@ from pypcp.model.profile import EVERYTHING, Profile
 from pypcp.pmcd.fetch import gather
 from pypcp.pmcd.plan import SLICE, PlanView
 from pypcp.pmda.interface import Client
-from pypcp.wire.fetch import Fetch, ProfilePdu
-from pypcp.wire.framing import HEADER_SIZE
+from pypcp.wire.fetch import PMIDS_AT, Fetch, ProfilePdu
 from pypcp.wire.pdu import decode
 from pypcp.wire.versions import PDU_VERSION1, Channel
 
 if TYPE_CHECKING:
     from pypcp.pmcd.daemon import Daemon
 
-_PMIDS_AT: Final = HEADER_SIZE + 16
-_SHORT_FRAME: Final = _PMIDS_AT + 4 * SLICE
+_SHORT_FRAME: Final = PMIDS_AT + 4 * SLICE
 _MEMO_BYTES: Final = 8192
 _MEMO_SIZE: Final = 4
 """A client's last few fetch lists are found by the bytes of the whole request, if these are not many."""
@@ -91,7 +89,7 @@ class ClientFetches:
     async def _in_turns(self, frame: bytes) -> bytes:
         """A long list takes a while: few such at a time, in slices, and the short requests of others between them."""
         turns = self._daemon.turns
-        room = turns.room_for((len(frame) - _PMIDS_AT) >> 2)
+        room = turns.room_for((len(frame) - PMIDS_AT) >> 2)
         async with room:
             await turns.turn()
             view = self._known(frame) or self._plan(frame)
@@ -113,7 +111,7 @@ class ClientFetches:
         profile = self._profiles.get(request.context)
         if profile is None:
             raise MissingProfile(f"context {request.context}")
-        view = self._daemon.plans.view(frame[_PMIDS_AT:], request.highres, profile)
+        view = self._daemon.plans.view(frame[PMIDS_AT:], request.highres, profile)
         if len(self.memo) >= _MEMO_SIZE or sum(map(len, self.memo)) + len(frame) > _MEMO_BYTES:
             self.memo.clear()
         if len(frame) <= _MEMO_BYTES:

@@ -37,6 +37,7 @@ from pypcp.pmcd.security import Security
 from pypcp.pmcd.selfmetrics import self_agent
 from pypcp.pmcd.sources import Sources
 from pypcp.pmcd.statistics import Statistics
+from pypcp.pmcd.threads import in_thread
 from pypcp.pmcd.trace import EventTrace
 from pypcp.pmcd.trace import log as trace_log
 from pypcp.pmcd.turns import Turns
@@ -114,7 +115,7 @@ class Daemon:
     async def _route(self) -> None:
         """Answer by the routes there are now, in a name space that is put together beside the clients."""
         routes, names = self.agent_set.routes, self.agent_set.names()
-        self._answer_by(routes, await asyncio.to_thread(merged_names, self.reloads.said.names, names))
+        self._answer_by(routes, await in_thread(merged_names, self.reloads.said.names, names))
 
     def _answer_by(self, routes: Iterable[Route], names: Tree) -> None:
         """What was worked out from other routes and names is forgotten."""

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import cast
 
 from pypcp.errors import PcpError, TryAgain
 from pypcp.pmcd.agent_keeper import AgentKeeper
-from pypcp.pmcd.plan import Leg, PlanView
+from pypcp.pmcd.plan import NOTHING_GATHERED, Leg, PlanView
 from pypcp.pmcd.router import failed
 from pypcp.pmda.interface import Client
 from pypcp.pmda.segments import Fetched
-
-_NOTHING: Final[Mapping[int, Fetched]] = {}
 
 
 async def gather(view: PlanView, client: Client, soft_s: float) -> Mapping[int, Fetched]:
@@ -24,7 +22,7 @@ async def gather(view: PlanView, client: Client, soft_s: float) -> Mapping[int, 
     """
     legs = view.processes
     if not legs:
-        return _NOTHING
+        return NOTHING_GATHERED
     if len(view.legs) == 1:
         return {legs[0].route.domain: await _ask(legs[0], client, alone=True)}
     return await _ask_all(legs, client, soft_s)

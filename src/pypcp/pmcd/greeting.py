@@ -22,7 +22,6 @@ from pypcp.errors import (
 )
 from pypcp.pmcd.access_statements import Operation
 from pypcp.pmcd.sasl import Exchange
-from pypcp.pmcd.security import identify
 from pypcp.wire.attribute import Attribute, AttributeKey
 from pypcp.wire.handshake import Challenge, Creds, Error
 from pypcp.wire.pdu import Feature, Pdu
@@ -158,7 +157,7 @@ class Greeting:
             step = exchange.step
         self._session.authenticated()
         self._client.username = exchange.username
-        self._client.uid, self._client.gid = await asyncio.to_thread(identify, exchange.username or "")
+        self._client.uid, self._client.gid = await security.identified(exchange.username or "")
         log.debug("client %d has proved to be %s", self._client.context, exchange.username)
 
     async def _take_container(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
 
-from pypcp.errors import NoAgent, ProtocolError, RequestTimeout
+from pypcp.errors import NoAgent, ProtocolError, RequestTimeout, TooBig
 from pypcp.model.profile import Profile
 from pypcp.pmcd.conversation import Conversation
 from pypcp.pmda.segments import Fetched
@@ -87,12 +87,14 @@ class LateAnswers:
 class Fetches:
     """The fetches of one life of an agent: those under way, which several may wait for, and what came too late.
 
-    They are part of its ``conversation``; ``announce`` takes the agent's notices of change.
+    They are part of its ``conversation``; ``announce`` takes the agent's notices of change. Replies of more than
+    ``max_reply`` bytes are ``TooBig``: no client could be given more.
     """
 
-    def __init__(self, conversation: Conversation, announce: Callable[[int], None]) -> None:
+    def __init__(self, conversation: Conversation, announce: Callable[[int], None], max_reply: int) -> None:
         self.conversation = conversation
         self._announce = announce
+        self._max_reply = max_reply
         self._under_way: dict[Asked, tuple[asyncio.Future[Fetched], asyncio.Future[bytes]]] = {}
         self._late = LateAnswers()
 
@@ -129,6 +131,8 @@ class Fetches:
         if counts:
             del self._under_way[asked]
         error: BaseException | None = reply.exception()
+        if error is None and len(reply.result()) > self._max_reply:
+            error = TooBig()
         if error is None:
             try:
                 fetched = self.conversation.fetched(reply.result(), asked[0])

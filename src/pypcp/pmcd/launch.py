@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 _CONNECT_EVERY_S: Final = 0.05
 END_WITHIN_S: Final = 1.0
-_REAPED_WITHIN_S: Final = 2.0
+REAPED_WITHIN_S: Final = 2.0
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -81,7 +81,7 @@ class AgentProcess:
         # What the agent started goes with it: its group is there for as long as one of them is.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        await asyncio.wait([self.ended], timeout=_REAPED_WITHIN_S)
+        await asyncio.wait([self.ended], timeout=REAPED_WITHIN_S)
         if self.ended.done():
             return self._process.wait()
         self.ended.add_done_callback(lambda _: self._process.wait())

@@ -47,7 +47,7 @@ class Limits:
     metrics: int = 32768
     """Metrics in one fetch (pmcd -M)."""
     reply_bytes: int = 64 << 20
-    """The largest reply to a fetch."""
+    """The largest reply to a fetch; what an agent says in reply to one is not looked at either if it is larger."""
     plan_cache_bytes: int = 16 << 20
     """Memory of the prepared fetch lists that clients repeat."""
 

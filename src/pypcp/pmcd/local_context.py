@@ -27,14 +27,13 @@ from pypcp.pmcd.router import LocalRoute, Router, merged_names, names_here
 from pypcp.pmda.finding import USUAL_AGENTS, find_agent
 from pypcp.pmda.interface import AgentInterface, Client
 from pypcp.pmns.tree import Tree
-from pypcp.wire.fetch import Fetch, ProfilePdu
+from pypcp.wire.fetch import PMIDS_AT, Fetch, ProfilePdu
 from pypcp.wire.handshake import Error
 from pypcp.wire.label import LabelRequest
 from pypcp.wire.pdu import Feature, Pdu, StateChange, decode, encode
 from pypcp.wire.versions import PDU_VERSION2, Channel
 
 _LIMITS: Final = Limits()
-_PMIDS_AT: Final = 28
 
 _T = TypeVar("_T")
 
@@ -113,7 +112,7 @@ class LocalContext(BlockingCalls):
         return _at_once(ANSWERS[pdu.pdu_type](self._router, self._client, pdu))
 
     def _fetch(self, pdu: Fetch, profile: Profile) -> Pdu:
-        view = self._plans.view(encode(pdu)[_PMIDS_AT:], pdu.highres, profile)
+        view = self._plans.view(encode(pdu)[PMIDS_AT:], pdu.highres, profile)
         return decode(view.answer(self._client, None))
 
     def _own_labels(self) -> LabelSet:

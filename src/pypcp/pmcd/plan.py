@@ -20,22 +20,16 @@ from pypcp.pmcd.agent_keeper import AgentKeeper
 from pypcp.pmcd.router import AbsentRoute, LocalRoute, Route, Router
 from pypcp.pmcd.turns import Turns
 from pypcp.pmda.interface import Client, FetchRequest
-from pypcp.pmda.reply import ReplyLayout
+from pypcp.pmda.reply import ReplyLayout, held_bytes
 from pypcp.pmda.segments import Fetched
 from pypcp.wire.pdu import PduType
-
-_BYTES_PER_METRIC: Final = 1500
-"""What a metric of a prepared fetch takes (reader, segment, parts), measured over the linux agent's metrics."""
-
-_BYTES_PER_REPLY_BYTE: Final = 3
-"""What a view keeps of its last reply: the parts, what agents here made them from, the whole for others who ask."""
 
 SLICE: Final = 128
 """Metrics of an agent here that are answered in one go."""
 BRIEF_S: Final = 0.002
 """What takes no longer may be done in one go: a client's turn is as long."""
 
-_NOTHING_GATHERED: Final[Mapping[int, Fetched]] = {}
+NOTHING_GATHERED: Final[Mapping[int, Fetched]] = {}
 
 
 @dataclass(slots=True, eq=False)
@@ -75,8 +69,7 @@ class PlanView:
         self.processes = [leg for leg in self.legs if isinstance(leg.route, AgentKeeper)]
         self._plan = plan
         self._layout = self._new_layout()
-        self._least = len(plan.pmids) * _BYTES_PER_METRIC
-        self.hold(self._least)
+        self.hold(held_bytes(len(plan.pmids)))
         self.in_use = asyncio.Lock()
         self._moment: object = None
         self._reply = b""
@@ -98,7 +91,7 @@ class PlanView:
         if self.processes:
             self._layout = self._new_layout()
         if len(self.processes) < len(self.legs):
-            self.hold(self._least + _BYTES_PER_REPLY_BYTE * len(reply))
+            self.hold(held_bytes(len(self._plan.pmids), len(reply)))
         return reply
 
     def answer(self, client: Client, moment: object) -> bytes:
@@ -106,7 +99,7 @@ class PlanView:
         if moment is not None and moment is self._moment:
             return self._reply
         began = time.perf_counter() if self.long else 0.0
-        shared, reply = self.render(client, moment, _NOTHING_GATHERED)
+        shared, reply = self.render(client, moment, NOTHING_GATHERED)
         if self.long:
             self.brief = time.perf_counter() - began < BRIEF_S
         if shared:

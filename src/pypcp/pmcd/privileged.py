@@ -14,7 +14,7 @@ from typing import Final
 
 from pypcp.errors import ContainerNotFound, PcpError
 from pypcp.pmcd.agent_stream import AgentStream
-from pypcp.pmcd.launch import END_WITHIN_S
+from pypcp.pmcd.launch import END_WITHIN_S, REAPED_WITHIN_S
 from pypcp.pmda.root_operations import RootProcess
 from pypcp.pmda.rootclient import AsyncRootClient
 from pypcp.root import var_view
@@ -23,7 +23,6 @@ from pypcp.wire.root import AgentIpc, Feature
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S: Final = 0.05
-_REAPED_WITHIN_S: Final = 2.0
 
 
 class HelpedAgent:
@@ -44,7 +43,7 @@ class HelpedAgent:
             with contextlib.suppress(PcpError):
                 if hangs or not await self._ended_within(END_WITHIN_S):
                     await self._client.process_terminate(self.pid, force=True)
-                    await self._ended_within(_REAPED_WITHIN_S)
+                    await self._ended_within(REAPED_WITHIN_S)
         finally:
             status = self._statuses.pop(self.pid, None)
         return os.waitstatus_to_exitcode(status) if status is not None else 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pypcp.errors import RemoteProtocolError
 from pypcp.pmda.segments import EmptySegment, Fetched, Segment
 from pypcp.wire.relay import RelayedSet, take_apart
 
@@ -32,9 +31,7 @@ def fetched_from(frame: bytes, pmids: Sequence[int]) -> Fetched:
 
     Replies are matched by position: the pmids in the reply are not looked at.
     """
-    flags, sets = take_apart(frame)
-    if len(sets) != len(pmids):
-        raise RemoteProtocolError(f"{len(sets)} value sets for {len(pmids)} metrics")
+    flags, sets = take_apart(frame, len(pmids))
     segments = [
         RelayedSegment(pmid, each) if each.status > 0 else EmptySegment(pmid, each.status)
         for pmid, each in zip(pmids, sets, strict=True)

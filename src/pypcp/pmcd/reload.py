@@ -15,6 +15,7 @@ from pypcp.pmcd.gate import rules_of
 from pypcp.pmcd.router import NamesHere, merged_names
 from pypcp.pmcd.sources import Sources
 from pypcp.pmcd.statistics import Statistics
+from pypcp.pmcd.threads import in_thread
 from pypcp.pmns.tree import Tree
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class Reloads:
             self._reason.clear()
             told, self._told = self._told, False
             try:
-                if told or await asyncio.to_thread(self._sources.changed):
+                if told or await in_thread(self._sources.changed):
                     await self.reload()
             except Exception:
                 log.exception("a reload failed in a way it must not; the next one is tried all the same")
@@ -92,7 +93,7 @@ class Reloads:
         async with self._reloading:
             self._statistics.sighups += 1
             try:
-                said = await asyncio.to_thread(self._read, self._own_names())
+                said = await in_thread(self._read, self._own_names())
             except (PcpError, ConfigurationError, OSError) as error:
                 log.error("nothing is changed: %s", error)
                 return

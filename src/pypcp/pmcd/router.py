@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from pypcp.errors import (
     AgentFenced,
@@ -21,6 +21,7 @@ from pypcp.errors import (
     TryAgain,
 )
 from pypcp.model.ids import PM_ID_NULL, Pmid, dynamic_root
+from pypcp.pmcd.threads import in_thread
 from pypcp.pmda.interface import AgentInterface, Client, FetchRequest, refusal_of
 from pypcp.pmda.segments import EmptySegment, Fetched, Segment
 from pypcp.pmns.tree import Tree
@@ -28,6 +29,9 @@ from pypcp.pmns.tree import Tree
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_STOP_LIMIT_S: Final = 5.0
+"""What an agent waits for when it is stopped has limits of its own, but for functions that its author wrote."""
 
 
 class Route(Protocol):
@@ -147,7 +151,10 @@ class LocalRoute:
     async def stop(self) -> None:
         """Ask the agent nothing more, and have it end what it does in the background, which may take seconds."""
         self._end = NoAgent
-        await asyncio.to_thread(self._tell, self.agent.stop)
+        ending = in_thread(self._tell, self.agent.stop)
+        await asyncio.wait([ending], timeout=_STOP_LIMIT_S)
+        if not ending.done():
+            log.warning("%s: it does not end within %g s and is left behind", self.name, _STOP_LIMIT_S)
 
     def _tell(self, notice: Callable[..., None], *arguments: Client) -> None:
         """What has no answer cannot be refused: the log alone hears of it."""

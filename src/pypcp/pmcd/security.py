@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import pwd
 import ssl
 from collections.abc import Callable
@@ -13,12 +12,16 @@ from typing import TypeVar
 from pypcp.errors import BadArgument
 from pypcp.ipc.tls import TlsSettings, server_context
 from pypcp.pmcd.accounts import AccountsFile
+from pypcp.pmcd.threads import LimitedThreads
 from pypcp.wire.pdu import Feature
 
 T = TypeVar("T")
 
-_HASHING_AT_ONCE = 2
-"""Checking a password costs milliseconds by design; strangers who try many wait for each other, and for nobody else."""
+_HASHED_AT_ONCE = 2
+"""Checking a password costs milliseconds of a processor by design."""
+
+_LOOKED_UP_AT_ONCE = 8
+"""A directory service that says nothing keeps a thread for each account that it is asked for."""
 
 
 @dataclass
@@ -33,7 +36,8 @@ class Security:
     strict_tls: ssl.SSLContext | None = None
     accounts: AccountsFile = field(default_factory=lambda: AccountsFile(None))
     credentials_required: bool = False
-    _hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_HASHING_AT_ONCE))
+    _hashing: LimitedThreads = field(default_factory=lambda: LimitedThreads(_HASHED_AT_ONCE))
+    _looking_up: LimitedThreads = field(default_factory=lambda: LimitedThreads(_LOOKED_UP_AT_ONCE))
 
     @classmethod
     def load(
@@ -56,14 +60,12 @@ class Security:
         return self.tls if local or self.strict_tls is None else self.strict_tls
 
     async def hashed(self, step: Callable[[bytes], T], response: bytes) -> T:
-        """What a step of a login gives, taken in a thread, when it is its turn.
+        """What a step of a login gives, taken in a thread, when it is its turn."""
+        return await self._hashing.call(step, response)
 
-        Who goes away gives up his turn while he waits for it, but no thread: that one counts until it has done.
-        """
-        await self._hashing.acquire()
-        working = asyncio.get_running_loop().run_in_executor(None, step, response)
-        working.add_done_callback(lambda _: self._hashing.release())
-        return await asyncio.shield(working)
+    async def identified(self, username: str) -> tuple[int | None, int | None]:
+        """See :func:`identify`; in a thread, when it is its turn."""
+        return await self._looking_up.call(identify, username)
 
     @property
     def features(self) -> Feature:

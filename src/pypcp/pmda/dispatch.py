@@ -16,11 +16,11 @@ from pypcp.errors import NotConnected, ProtocolError, UnknownInstance
 from pypcp.model.labels import LabelSet, LabelType
 from pypcp.model.profile import EVERYTHING, Profile
 from pypcp.pmda.interface import AgentInterface, Client, FetchRequest, refusal_of
-from pypcp.pmda.reply import NSEC_PER_SEC, ReplyLayout
+from pypcp.pmda.reply import NSEC_PER_SEC, ReplyLayout, held_bytes
 from pypcp.wire.attribute import Attribute, AttributeKey
-from pypcp.wire.buffer import ANY_SIZE_LIMIT, HEADER_SIZE
+from pypcp.wire.buffer import ANY_SIZE_LIMIT
 from pypcp.wire.desc import DescReply, DescRequest
-from pypcp.wire.fetch import Fetch, ProfilePdu
+from pypcp.wire.fetch import LIST_AT, PROFILE_AT, Fetch, ProfilePdu
 from pypcp.wire.framing import frame_sender, frame_type
 from pypcp.wire.handshake import Error
 from pypcp.wire.instance import InstanceReply, InstanceRequest
@@ -34,13 +34,8 @@ log = logging.getLogger(__name__)
 
 _FETCH: Final = int(PduType.FETCH)
 """A plain number: to find a member of an enumeration takes longer than all else that is done to tell types apart."""
-_PMIDS_AT: Final = HEADER_SIZE + 12
-_PROFILE_AT: Final = HEADER_SIZE + 4
 _PREPARED_BYTES: Final = 32 << 20
 """Fetch lists are kept prepared up to this; the one not used for longest goes first."""
-_BYTES_PER_METRIC: Final = 1500
-_BYTES_PER_REPLY_BYTE: Final = 3
-"""A column is held as numbers, as words and as bytes."""
 
 
 class _Prepared:
@@ -107,7 +102,7 @@ class Dispatcher:
     # Fetching
 
     def _fetch(self, frame: bytes) -> bytes:
-        key = (self._profile_key, frame[_PMIDS_AT:])
+        key = (self._profile_key, frame[LIST_AT:])
         prepared = self._fetches.get(key)
         if prepared is None:
             return self._fetch_first(frame, key)
@@ -120,7 +115,7 @@ class Dispatcher:
         assert isinstance(request, Fetch)
         prepared = _Prepared(request.pmids, self._profile)
         reply = self._reply(prepared, frame)
-        prepared.held_bytes = _BYTES_PER_METRIC * len(request.pmids) + _BYTES_PER_REPLY_BYTE * len(reply)
+        prepared.held_bytes = held_bytes(len(request.pmids), len(reply))
         self._fetches[key] = prepared
         self._held_bytes += prepared.held_bytes
         while self._held_bytes > _PREPARED_BYTES and len(self._fetches) > 1:
@@ -134,7 +129,7 @@ class Dispatcher:
 
     def _take_profile(self, frame: bytes) -> None:
         """PROFILE: the one current profile. A daemon repeats it with every change of client, so it is compared raw."""
-        key = frame[_PROFILE_AT:]
+        key = frame[PROFILE_AT:]
         if key != self._profile_key:
             pdu = decode(frame)
             assert isinstance(pdu, ProfilePdu)

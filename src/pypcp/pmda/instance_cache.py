@@ -116,19 +116,23 @@ class InstanceCache:
     # All entries
 
     def replace(self, names: Iterable[str]) -> tuple[int, ...]:
-        """These are the instances now: active, in this order, and all others inactive. Their ids."""
+        """These are the instances now: active, in this order, and all others inactive. Their ids.
+
+        What is attached to an entry stays. ``BadArgument`` as :meth:`add` has it.
+        """
         for entry in self._by_id.values():
             entry.active = False
-        known = self._by_name
+        known, strings = self._by_name, self.strings
         ids = []
         for name in names:
-            found = known.get(name) if self.strings else None
-            if found is None:
-                ids.append(self.add(name))
-            else:
-                found.active = True
-                found.stamp = 0
-                ids.append(found.id)
+            # Ten thousand are looked up with each refresh: the rest is for those that are new, or wrong.
+            found = known.get(name if strings else name.partition(" ")[0])
+            if found is None or found.name != name:
+                found = self._known(name, None) or self._make(name, None)
+            found.active = True
+            found.stamp = 0
+            ids.append(found.id)
+        self._activated = self._activated or bool(ids)
         return tuple(ids)
 
     def set_all(self, active: bool) -> int:

@@ -21,6 +21,15 @@ _STEP: Final = 1024
 """Segments that are laid out in one step."""
 
 
+def held_bytes(metrics: int, reply_bytes: int = 0) -> int:
+    """The memory that a prepared fetch list takes, about, and that its last reply does.
+
+    A metric's reader, segment and parts are measured over the linux agent's. Of a reply there are the parts, what they
+    were made from and the whole: a column is held as numbers, as words and as bytes.
+    """
+    return 1500 * metrics + 3 * reply_bytes
+
+
 class ReplyLayout:
     """How the segments of a reply lie in it: the bytes that stay, and the places of those that do not.
 

@@ -1,27 +1,28 @@
-"""Put the helper together: options, policy, socket; then the guard, which forks the starter, which forks the others."""
+"""Put the helper together: options, policy, socket; then the guard, which forks the starter, which forks the others.
+
+And what the starter decides by signals, by the policy read anew and by the end of its daemon. What the others do is in
+:mod:`pypcp.root.bodies`.
+"""
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import importlib
-import mmap
 import os
 import pwd
 import resource
 import signal
-import socket
-import stat
 import sys
 from argparse import Namespace
 from collections.abc import Callable
-from typing import Final, NoReturn
+from typing import Final
 
-from pypcp.root import confine, landlock, namespaces, pcp_conf, seccomp
+from pypcp.root import confine
 from pypcp.root.audit import AuditLog, open_log
+from pypcp.root.bodies import WorkerBodies
 from pypcp.root.configured import BadConfiguration
 from pypcp.root.daemon_keeper import LABEL, DaemonKeeper
-from pypcp.root.descriptors import is_pipe, keep_descriptors, take_wires
+from pypcp.root.descriptors import is_pipe, take_wires
 from pypcp.root.diary import GONE, Diary
 from pypcp.root.ground import UntrustedGround, check
 from pypcp.root.guard import PASSED_ON, Guard
@@ -33,14 +34,8 @@ from pypcp.root.peers import Household, account_ids, parent_identity
 from pypcp.root.policy import Policy, load
 from pypcp.root.starter import Started, Starter
 from pypcp.root.var_view import build
-from pypcp.root.workers import UNCONFINED, Workers
+from pypcp.root.workers import Workers
 
-RESOLVER: Final = "pypcp.resolver.main"
-"""Loaded in the resolver's process only, after its privileges are gone: the starter never sees this code."""
-
-_NOBODY: Final = (65534, 65534)
-_CONVERSATION_BYTES: Final = 2 << 20
-_DOUBTS: Final = 1 << 16
 _LOOK_AGAIN_S: Final = 0.5
 _DAEMON_LIMIT_S: Final = 10.0
 """What a daemon that we keep gets to end before we do."""
@@ -65,17 +60,20 @@ class Helper:
         self.household = Household(
             account_ids(self._served_accounts()), parent_identity(), unit=self.policy.control_unit, owner=self.owner
         )
-        self.conversation = mmap.mmap(-1, _CONVERSATION_BYTES)  # shared: these outlive each of the processes
-        self.doubts = mmap.mmap(-1, _DOUBTS)
-        self.renewals = memoryview(mmap.mmap(-1, 1))
         self.diary: Diary
         self.status = 0
-        self.listening = False
-        """Whether the resolver waits for a conversation to begin."""
         self.folder = self._agents_folder()
         self.stderr = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 3)  # the daemon's, if we keep one: its log is not ours
         _send_log_to(options.log or ("root.log" if self.pipe else None))
         self.audit = AuditLog(path=options.audit)
+        self.bodies = WorkerBodies(
+            self.policy,
+            self.audit,
+            self.owner,
+            options.domain,
+            expects_daemon=self.pipe or bool(options.daemon),
+            require_sandbox=options.require_sandbox,
+        )
         if options.trust_environment:
             self.audit.record("environment-trusted", warning="whoever can change this program can act as its user")
         self.listener = passed_by_systemd() or listen(options.socket, self._group(), self.owner)
@@ -120,27 +118,17 @@ class Helper:
             self.audit.note("no-view", fault=f"{error.filename}: {error.strerror}; agents look for stock's helper")
             return {}
 
-    def complain(self, process: str, fault: str) -> None:
-        """A confinement that cannot be had: in the log, and the end where the sandbox is required. (The audit file is
-        the starter's alone, so this does not go there.)"""
-        self.audit.note("not-confined", process=process, fault=fault)
-        if self.options.require_sandbox:
-            os._exit(UNCONFINED)
-
-    # The processes.
-
     def starter(self, diary: Diary) -> int:
         """The privileged process, until it is asked to end. Its exit status."""
         loop = Loop()
-        self.diary = diary
+        self.diary = self.bodies.diary = diary
         starter = Starter(loop, self.audit, diary, self.folder, path_owner=self.owner)
         starter.open_files = self.open_files
         starter.told = self.agents_see
         confine.not_dumpable()
-        workers = Workers(loop, self.audit, self, loop.stop, diary.left)
-        monitor = Monitor(
-            loop, self.listener, self.household, self.policy, starter, workers, self.audit, diary, self.doubts
-        )
+        workers = Workers(loop, self.audit, self.bodies, loop.stop, diary.left)
+        doubts = self.bodies.doubts
+        monitor = Monitor(loop, self.listener, self.household, self.policy, starter, workers, self.audit, diary, doubts)
         monitor.max_clients = min(monitor.max_clients, self.open_files[1] // 4)
         monitor.domain = self.options.domain
         monitor.converse = lambda: self._converse(workers)
@@ -216,7 +204,7 @@ class Helper:
 
     def _reload(self, monitor: Monitor) -> None:
         try:
-            self.policy = monitor.policy = self._policy()
+            self.policy = self.bodies.policy = monitor.policy = self._policy()
         except (UntrustedGround, BadConfiguration, OSError) as fault:
             self.audit.record("policy-kept", fault=str(fault))
         else:
@@ -257,91 +245,10 @@ class Helper:
         self.diary.converse(requests, replies)
         os.close(requests)
         os.close(replies)
-        if not self.listening:
+        if not self.bodies.listening:
             workers.renew()
-        self.listening = False
+        self.bodies.listening = False
         return Started(0, os.getppid(), infd, outfd)
-
-    def in_doubt(self, ticket: int) -> bool:
-        """Whether a resolver died when this client's reply was sent, or was not."""
-        at = ticket % _DOUBTS
-        doubt, self.doubts[at] = self.doubts[at], 0
-        return bool(doubt)
-
-    def voice(self) -> socket.socket | None:
-        """A stream to the guard, for a resolver that answers a daemon, or will; None where none is to be expected."""
-        if not (self.diary.conversing or self.pipe or self.options.daemon):
-            return None
-        self.listening = not self.diary.conversing
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self.diary.answered_by(theirs)
-        return ours
-
-    def reader(self, channel: socket.socket) -> NoReturn:
-        """The name-space reader."""
-        keep_descriptors({2, channel.fileno()})
-        _ignore_signals()
-        namespaces.run(channel, _NOBODY if self.owner == 0 else None, lambda fault: self.complain("reader", fault))
-
-    def resolver(self, link: socket.socket, reader: socket.socket, voice: socket.socket | None) -> NoReturn:
-        """The resolver: privileges go first, then its code is loaded, then the doors close behind it."""
-        keep_descriptors({2, link.fileno(), reader.fileno(), *([voice.fileno()] if voice else [])})
-        _ignore_signals()
-        sockets = [(engine, path, self._group_of(path)) for engine, path in self.policy.engine_sockets]
-        if self.owner == 0:
-            confine.drop_to(*_NOBODY, ["DAC_READ_SEARCH"], {group for *_, group in sockets if group >= 0})
-        else:
-            confine.no_new_privileges()
-        for name, value in pcp_conf.read(os.environ.get("PCP_CONF", "/etc/pcp.conf"), self.owner).items():
-            os.environ.setdefault(name, value)
-        body = importlib.import_module(RESOLVER)
-        body.run(
-            Loop(),
-            link,
-            reader,
-            voice=voice,
-            memory=self.conversation,
-            doubts=self.doubts,
-            domain=self.options.domain,
-            seal=self.seal_resolver,
-            renewals=self.renewals,
-            sockets=sockets,
-            note=self.audit.note,
-        )
-        os._exit(0)
-
-    def _group_of(self, path: str) -> int:
-        """Whom an engine's socket lets in beside its owner, -1 where there is none yet."""
-        try:
-            status = os.stat(path)
-        except OSError:
-            return -1
-        if not status.st_mode & stat.S_IWGRP:
-            self.audit.note("engine-socket-closed", path=path, reason="its group may not write to it")
-        return status.st_gid
-
-    def seal_resolver(self, readable: list[str | int]) -> str:
-        """Confine the resolver to these directories and to harmless calls; what is in force, in words."""
-        in_force = []
-        try:
-            in_force.append(f"landlock {landlock.restrict(readable)}")
-        except confine.NotConfined as fault:
-            self.complain("resolver", str(fault))
-        try:
-            asking = seccomp.ENGINE_SOCKETS if self.policy.engine_sockets else []
-            seccomp.restrict([*seccomp.RESOLVER, *asking], deadly=False)
-            in_force.append("seccomp")
-        except confine.NotConfined as fault:
-            self.complain("resolver", str(fault))
-        return ", ".join(in_force) or "nothing"
-
-
-def _ignore_signals() -> None:
-    """What a terminal or an operator has to say is said to the guard: a worker ends with its starter."""
-    signal.set_wakeup_fd(-1)
-    for number in PASSED_ON:
-        signal.signal(number, signal.SIG_IGN)
 
 
 def _start_or_adopt(keeper: DaemonKeeper, diary: Diary) -> None:

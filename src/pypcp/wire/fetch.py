@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from pypcp.errors import RemoteProtocolError
 from pypcp.model.profile import InDomProfile, Profile
-from pypcp.wire.buffer import Reader, Writer
+from pypcp.wire.buffer import HEADER_SIZE, Reader, Writer
 from pypcp.wire.pdu import Envelope, Pdu, PduType, register
 from pypcp.wire.versions import Channel
+
+PROFILE_AT: Final = HEADER_SIZE + 4
+"""Where the profile begins in a whole PROFILE: before it is only whose it is."""
+LIST_AT: Final = HEADER_SIZE + 12
+"""Where the list begins in a whole FETCH, with its count."""
+PMIDS_AT: Final = LIST_AT + 4
+"""Where the pmids begin in a whole FETCH."""
 
 
 @register

@@ -51,13 +51,17 @@ class RelayedSet:
         return struct.pack(">I", pmid) + self.data[4:12] + pairs
 
 
-def take_apart(frame: bytes) -> tuple[int, list[RelayedSet]]:
-    """The first word of an agent's RESULT (its state-change flags) and its value sets; ``RemoteProtocolError``."""
+def take_apart(frame: bytes, metrics: int) -> tuple[int, list[RelayedSet]]:
+    """The first word of an agent's RESULT (its state-change flags) and its value sets, one for each of ``metrics``.
+
+    ``RemoteProtocolError`` where it is not laid out so.
+    """
     if len(frame) < _PROLOGUE_SIZE or len(frame) & 3:
         raise RemoteProtocolError(f"a result of {len(frame)} bytes")
     flags, _, count = _PROLOGUE.unpack_from(frame, HEADER_SIZE)
-    if not 0 <= count <= (len(frame) - _PROLOGUE_SIZE) >> 3:
-        raise RemoteProtocolError(f"a result that claims {count} metrics in {len(frame)} bytes")
+    # Before anything else: millions of value sets that nobody asked for would keep everybody waiting.
+    if count != metrics:
+        raise RemoteProtocolError(f"{count} value sets for {metrics} metrics")
     spans, at = _spans(frame, count)
     words = array("I", frame)
     if _SWAP:

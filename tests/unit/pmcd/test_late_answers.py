@@ -83,7 +83,7 @@ async def test_a_client_that_goes_leaves_nothing() -> None:
 async def test_a_fetch_that_is_withdrawn_before_it_is_sent_says_try_again() -> None:
     async with connected() as agent:
         under_way = agent.ask()
-        fetches = Fetches(Conversation(agent.stream), lambda changes: None)
+        fetches = Fetches(Conversation(agent.stream), lambda changes: None, 1 << 20)
         waiting = asyncio.create_task(fetches.fetch(question(1, slot=3), 1.0, alone=True))
         await until(lambda: agent.stream.queued)
         fetches.forget(3)

@@ -127,6 +127,31 @@ def test_all_can_be_made_active_and_inactive_at_once():
     assert len(cache) == 0
 
 
+@pytest.mark.parametrize("strings", [False, True])
+def test_replace_leaves_what_is_attached_to_an_entry(strings):
+    cache = InstanceCache(strings=strings)
+    cache.add("a", data=1)
+    assert cache.replace(["a", "b"]) == (0, 1)
+    assert [entry.data for entry in cache] == [1, None]
+
+
+@pytest.mark.parametrize("strings", [False, True])
+def test_what_replace_found_in_use_is_saved_as_such_at_the_end(tmp_path, strings):
+    path = tmp_path / "100.1"
+    write_instances(path, False, MAX_ID, [Line(0, 1000, "a", None)])
+    cache = InstanceCache(path, strings=strings)
+    cache.replace(["a"])
+    assert cache.save(also_activated=True) == 1
+    assert [line.stamp > 1000 for line in read_instances(path).lines] == [True]
+
+
+def test_replace_refuses_another_name_with_a_known_first_word():
+    cache = InstanceCache()
+    cache.add("a one")
+    with pytest.raises(BadArgument):
+        cache.replace(["a two"])
+
+
 def test_replace_makes_exactly_the_given_names_active():
     cache = InstanceCache()
     assert cache.replace(["a", "b"]) == (0, 1)

@@ -17,6 +17,7 @@ import pytest
 from containers.served import Helper, children, gone, open_folder, status, until
 from pypcp.errors import ContainerNotFound, OsError, PermissionDenied
 from pypcp.pmda.rootclient import RootClient
+from pypcp.root.control import WRITE_LIMIT_S
 from pypcp.wire.root import (
     AgentIpc,
     Kind,
@@ -323,7 +324,7 @@ def test_a_client_that_never_reads_holds_up_nobody(helper: Helper) -> None:
         for _ in range(20):
             before = time.monotonic()
             other.ask(LookupRequest(Kind.PROCESSID_REQUEST, b"nosuch"))
-            assert time.monotonic() - before < 1.0
+            assert time.monotonic() - before < WRITE_LIMIT_S
 
 
 def test_half_a_request_is_waited_for_only_so_long(helper: Helper) -> None:
@@ -343,9 +344,9 @@ def test_any_worker_may_be_killed_and_clients_notice_nothing(helper: Helper) -> 
             victim = helper.workers[name]
             os.kill(victim, signal.SIGKILL)
             until(lambda victim=victim: gone(victim), "its end")  # type: ignore[misc]
+            assert other.ask(question) == answer  # by its successor; nobody else's limit is on this connection
             with pytest.raises(ContainerNotFound):
                 client.container_pid("nosuch")
-            assert other.ask(question) == answer
         os.write(agent.stdin, b"alive")
         assert os.read(agent.stdout, 10) == b"alive"
         os.close(agent.stdin)

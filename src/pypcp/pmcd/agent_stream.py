@@ -44,7 +44,7 @@ _MOST_NOTICES: Final = 20000
 """Notices pile up for an agent that is not ready for hours; at this number it is started anew instead."""
 
 _MOST_REQUESTS: Final = 1000
-"""So many requests wait for their turn; who comes then is told to try again. A client has one there at a time."""
+"""So many requests wait for their turn; who comes then is told to try again. Of one client there are few."""
 
 _MOST_UNASKED: Final = 8
 """So many PDUs that nobody asked for are passed over in an agent's life."""

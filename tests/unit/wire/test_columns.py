@@ -28,8 +28,8 @@ def best_of(runs: int, frame: bytes) -> float:
 def test_ten_thousand_numbers_are_decoded_within_a_millisecond_and_not_one_by_one(type_: ValueType) -> None:
     values = [float(n) if type_ in (ValueType.FLOAT, ValueType.DOUBLE) else n for n in range(COUNT)]
     frame = encode(Result(0, [ValueSet(5, list(range(COUNT)), values, type=type_)], highres=True))
-    # Two milliseconds leave room for a busy machine; one value at a time takes eight.
-    assert best_of(20, frame) < 0.002
+    # Four milliseconds leave room for a busy machine; one value at a time takes eight, and there more.
+    assert best_of(20, frame) < 0.004
     (got,) = decode(frame).value_sets  # type: ignore[attr-defined]
     assert (got.instances, got.values) == (list(range(COUNT)), values)
 

@@ -1,6 +1,6 @@
 """Whole conversations with the daemon: any requests, in any pieces, are answered one by one and in order.
 
-The client's end of the protocol's rules (`pypcp.wire.session`) is the judge: it is told every PDU in both directions.
+The client's end of the protocol's rules (`sessions.py`) is the judge: it is told every PDU in both directions.
 """
 
 from collections.abc import Iterator
@@ -22,8 +22,9 @@ from pypcp.wire.label import LabelRequest
 from pypcp.wire.pdu import Feature, Pdu, encode
 from pypcp.wire.pmns import PmnsChild, PmnsIds, PmnsNames, PmnsTraverse
 from pypcp.wire.result import Result
-from pypcp.wire.session import ClientSession, Party, Phase
+from pypcp.wire.session import Phase
 from pypcp.wire.text import TextKind, TextRequest
+from sessions import ClientSession, Party
 
 MODEST = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SINK = DOMAIN << 22

@@ -8,8 +8,9 @@ from pypcp.wire.attribute import Attribute, AttributeKey
 from pypcp.wire.framing import ANY_SIZE_LIMIT, FrameReader, frame_sender, frame_type
 from pypcp.wire.handshake import Creds, Error
 from pypcp.wire.pdu import Pdu, UnknownPdu, decode, encode
-from pypcp.wire.session import AgentSession, ClientSession, Party, Phase
+from pypcp.wire.session import Phase
 from pypcp.wire.versions import PDU_VERSION2, Channel
+from sessions import AgentSession, ClientSession, Party
 from vectors.captures import Captured, stream, stream_names
 
 pytestmark = pytest.mark.parametrize("name", stream_names())

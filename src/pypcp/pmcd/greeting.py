@@ -23,9 +23,9 @@ from pypcp.errors import (
 from pypcp.pmcd.access_statements import Operation
 from pypcp.pmcd.sasl import Exchange
 from pypcp.wire.attribute import Attribute, AttributeKey
-from pypcp.wire.handshake import Challenge, Creds, Error
+from pypcp.wire.handshake import Creds, Error
 from pypcp.wire.pdu import Feature, Pdu
-from pypcp.wire.session import VERSION_1_REQUESTS, ClientSession, Party, Phase
+from pypcp.wire.session import VERSION_1_REQUESTS, Handshake, Phase
 from pypcp.wire.versions import PDU_VERSION1, PDU_VERSION2
 
 if TYPE_CHECKING:
@@ -99,9 +99,7 @@ class Greeting:
         self._daemon = connection.daemon
         self._flags = Feature(creds.flags)
         # Where credentials are all that is wanted, a UNIX socket has told them already and nothing more is said.
-        self._session = ClientSession(Party.PMCD, user_known=self._client.uid is not None)
-        self._session.sent(Challenge(features=self._daemon.features))
-        self._session.received(creds)
+        self._handshake = Handshake(self._flags, user_known=self._client.uid is not None)
 
     def begin(self) -> Awaitable[None] | None:
         """Let the client in, or say what has still to be waited for; a ``PcpError`` keeps it out."""
@@ -113,7 +111,7 @@ class Greeting:
             raise OsError(-errno.EOPNOTSUPP, "compression")
         if self._daemon.features & Feature.CERT_REQD and not (flags & Feature.SECURE or self._connection.is_local):
             raise ClientCertificateRequired()
-        if self._session.phase in _STEPS:
+        if self._handshake.phase in _STEPS:
             return self._steps()
         self._let_in()
         return None
@@ -127,7 +125,7 @@ class Greeting:
         self._let_in()
 
     async def _take_steps(self) -> None:
-        while (step := _STEPS.get(self._session.phase)) is not None:
+        while (step := _STEPS.get(self._handshake.phase)) is not None:
             await step(self)
 
     async def _promise_tls(self) -> None:
@@ -141,7 +139,7 @@ class Greeting:
         if context is None:
             raise NotConnected("there is no TLS certificate")
         await self._connection.start_tls(context)
-        self._session.secured()
+        self._handshake.secured()
 
     async def _authenticate(self) -> None:
         security = self._daemon.security
@@ -155,7 +153,7 @@ class Greeting:
                 break
             self._say(Attribute(AttributeKey.SASL, challenge))
             step = exchange.step
-        self._session.authenticated()
+        self._handshake.authenticated()
         self._client.username = exchange.username
         self._client.uid, self._client.gid = await security.identified(exchange.username or "")
         log.debug("client %d has proved to be %s", self._client.context, exchange.username)
@@ -168,13 +166,13 @@ class Greeting:
         await self._daemon.containers.learn(self._client.container)
 
     def _say(self, pdu: Pdu) -> None:
-        self._session.sent(pdu)
+        self._handshake.sent(pdu)
         self._connection.say(pdu)
 
     async def _hear(self) -> Attribute:
-        """The client's part of a step; the session refuses anything else than the attribute that it is."""
+        """The client's part of a step; the handshake refuses anything else than the attribute that it is."""
         pdu = await self._connection.next_pdu()
-        self._session.received(pdu)
+        self._handshake.received(pdu)
         assert isinstance(pdu, Attribute)
         return pdu
 
@@ -191,4 +189,4 @@ _STEPS: Final[dict[Phase, Callable[[Greeting], Awaitable[None]]]] = {
     Phase.SASL_SERVER: Greeting._authenticate,
     Phase.CONTAINER: Greeting._take_container,
 }
-"""What the daemon does in each phase of a handshake; which follows which is the session's to know."""
+"""What the daemon does in each phase of a handshake; which follows which is the handshake's to know."""

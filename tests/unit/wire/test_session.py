@@ -1,4 +1,4 @@
-"""Who may send what, when."""
+"""Who may send what, when: a client's handshake as the daemon follows it, and the reference for all that follows."""
 
 import pytest
 
@@ -13,7 +13,8 @@ from pypcp.wire.label import LabelRequest
 from pypcp.wire.pdu import Feature, Pdu, UnknownPdu
 from pypcp.wire.pmns import PmnsIds, PmnsNames, PmnsTraverse
 from pypcp.wire.result import Result
-from pypcp.wire.session import AgentSession, ClientSession, Party, Phase, is_answer
+from pypcp.wire.session import Phase
+from sessions import AgentSession, ClientSession, Party, Stage
 
 OFFER = Feature.AUTH | Feature.CONTAINER | Feature.LABELS | Feature.HIGHRES | Feature.DESCS
 SASL = Attribute(AttributeKey.SASL, b"PLAIN")
@@ -59,7 +60,7 @@ def test_the_server_speaks_first() -> None:
     with pytest.raises(ProtocolError, match="challenge"):
         session.sent(Creds())
     session.received(Challenge(features=OFFER))
-    assert (session.phase, session.features) == (Phase.CREDENTIALS, OFFER)
+    assert (session.phase, session.features) == (Stage.CREDENTIALS, OFFER)
 
 
 def test_after_credentials_without_flags_requests_may_come_at_once() -> None:
@@ -70,7 +71,7 @@ def test_after_credentials_without_flags_requests_may_come_at_once() -> None:
 def test_a_refusal_in_the_challenge_ends_the_conversation() -> None:
     session = ClientSession(Party.CLIENT)
     session.received(Challenge(-12387))
-    assert session.phase is Phase.CLOSED
+    assert session.phase is Stage.CLOSED
     with pytest.raises(ProtocolError):
         session.sent(Creds())
 
@@ -79,20 +80,20 @@ def test_anything_but_an_error_as_greeting_ends_the_conversation() -> None:
     session = ClientSession(Party.CLIENT)
     with pytest.raises(RemoteProtocolError):
         session.received(DESC)
-    assert session.phase is Phase.CLOSED
+    assert session.phase is Stage.CLOSED
 
 
 def test_a_request_before_credentials_ends_the_conversation() -> None:
     session = server()
     with pytest.raises(RemoteProtocolError, match="before any credentials"):
         session.received(DESC_REQUEST)
-    assert session.phase is Phase.CLOSED
+    assert session.phase is Stage.CLOSED
 
 
 def test_void_credentials_change_nothing_and_good_ones_heal() -> None:
     session = server()
     session.received(Creds(version=0))
-    assert (session.phase, session.version) == (Phase.CREDENTIALS, 0)
+    assert (session.phase, session.version) == (Stage.CREDENTIALS, 0)
     session.received(Creds(version=3))
     assert (session.phase, session.version) == (Phase.OPEN, 2)
 
@@ -196,7 +197,6 @@ def test_an_answer_of_another_type_is_none(request_: Pdu, reply: Pdu) -> None:
     session.sent(request_)
     with pytest.raises(RemoteProtocolError, match="no answer"):
         session.received(reply)
-    assert not is_answer(request_.pdu_type, reply)
 
 
 def test_an_error_answers_everything_and_a_store_is_answered_by_nothing_else() -> None:
@@ -283,7 +283,7 @@ def test_the_agent_speaks_first_and_pmcd_answers() -> None:
     with pytest.raises(ProtocolError):
         session.sent(Creds())
     session.received(Creds(flags=Feature.CONTAINER))
-    assert (session.phase, session.flags) == (Phase.ACCEPTANCE, Feature.CONTAINER)
+    assert (session.phase, session.flags) == (Stage.ACCEPTANCE, Feature.CONTAINER)
     with pytest.raises(ProtocolError):
         session.sent(DESC_REQUEST)
     session.sent(Creds())
@@ -294,7 +294,7 @@ def test_an_agent_that_begins_with_something_else_is_abandoned() -> None:
     session = AgentSession(Party.PMCD)
     with pytest.raises(RemoteProtocolError):
         session.received(DESC)
-    assert session.phase is Phase.CLOSED
+    assert session.phase is Stage.CLOSED
 
 
 def test_credentials_that_say_nothing_get_no_answer_but_keep_the_agent() -> None:
@@ -331,7 +331,7 @@ def test_an_agent_that_is_not_ready_is_left_alone_until_it_is() -> None:
     session = agent(Party.PMCD)
     session.sent(FETCH)
     session.received(Error(AgentNotReady.code))
-    assert session.phase is Phase.NOT_READY
+    assert session.phase is Stage.NOT_READY
     with pytest.raises(ProtocolError):
         session.sent(PROFILE)
     session.received(Error(AgentReady.code))
@@ -340,7 +340,7 @@ def test_an_agent_that_is_not_ready_is_left_alone_until_it_is() -> None:
 
 def test_an_agent_configured_not_ready_says_first_that_it_is() -> None:
     session = agent(Party.PMCD, starts_not_ready=True)
-    assert session.phase is Phase.NOT_READY
+    assert session.phase is Stage.NOT_READY
     session.received(Error(AgentReady.code))
     assert session.phase is Phase.OPEN
 
@@ -349,7 +349,7 @@ def test_anything_else_from_an_agent_that_is_not_ready_ends_it() -> None:
     session = agent(Party.PMCD, starts_not_ready=True)
     with pytest.raises(RemoteProtocolError):
         session.received(Error(AgentNotReady.code))
-    assert session.phase is Phase.CLOSED
+    assert session.phase is Stage.CLOSED
 
 
 def test_ready_from_an_agent_that_is_ready_is_no_answer() -> None:
@@ -364,7 +364,7 @@ def test_after_the_end_nobody_says_anything() -> None:
     session = open_client()
     session.sent(FETCH)
     session.close()
-    assert (session.phase, list(session.owed)) == (Phase.CLOSED, [])
+    assert (session.phase, list(session.owed)) == (Stage.CLOSED, [])
     with pytest.raises(RemoteProtocolError):
         session.received(RESULT)
 

@@ -7,7 +7,8 @@ import select
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,15 @@ async def written_to(pipe: Path, text: str) -> None:
     await until(opens)
     os.write(descriptors[0], text.encode())
     os.close(descriptors[0])
+
+
+@contextmanager
+def agent_that_does_not_begin(directory: Path) -> Iterator[Path]:
+    """Configure one; a reload is not over before something is written to the pipe that this gives."""
+    gate = directory / "gate"
+    os.mkfifo(gate)
+    (directory / "pmcd.conf").write_text(f"{OWN}slow 103 pipe binary /bin/cat {gate}\n")
+    yield gate
 
 
 async def test_clients_are_answered_while_files_are_read_and_reloads_keep_their_order(
@@ -95,6 +105,33 @@ async def test_an_agent_that_takes_long_to_stop_holds_nobody_up_and_is_asked_not
     finally:
         may_stop.set()
         await stopping
+
+
+async def test_who_asks_for_a_reload_and_comes_then_finds_what_is_new_while_others_are_answered(
+    start: Starter, tmp_path: Path
+) -> None:
+    async with start(reload_s=3600.0, agent_hello_s=3600.0) as running, beside(running) as honest:
+        await honest.is_answered()
+        with agent_that_does_not_begin(tmp_path) as gate:
+            (tmp_path / "names").write_text("root {\n    new 102:0:0\n}\n")
+            running.daemon.reloads.tell()  # what SIGHUP does
+            async with running.client() as client:
+                asking = asyncio.create_task(client.lookup_name("new"))
+                await honest.is_answered()
+                assert not asking.done()
+                await written_to(gate, "this is no agent\n")
+                assert await asking == VALUE
+
+
+async def test_a_reload_that_takes_long_keeps_newcomers_for_a_while_only(start: Starter, tmp_path: Path) -> None:
+    async with start(reload_s=0.01, agent_hello_s=3600.0) as running:
+        with agent_that_does_not_begin(tmp_path) as gate:
+            running.daemon.reloads.tell()
+            async with running.client() as client:
+                assert await client.lookup_name("pmcd.numagents")
+            assert running.daemon.reloads.pending
+            await written_to(gate, "this is no agent\n")
+            await until(lambda: not running.daemon.reloads.pending)
 
 
 # What goes on beside a reload: an honest client is answered from its beginning to its end.

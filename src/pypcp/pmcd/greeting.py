@@ -1,7 +1,8 @@
 """From a client's credentials to its first request: TLS, who it is, its container, what its account may do.
 
-Most clients ask for none of this and are let in at once. The others are greeted in a task of their own, with one time
-limit over all of it; their requests wait. Success is silent; a failure is an ERROR in reply to the credentials.
+Most clients ask for none of this and are let in at once, or, where a reload was asked for, when that is over. The
+others are greeted in a task of their own, with one time limit over all of it; their requests wait. Success is silent; a
+failure is an ERROR in reply to the credentials.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ class Greeting:
             raise OsError(-errno.EOPNOTSUPP, "compression")
         if self._daemon.features & Feature.CERT_REQD and not (flags & Feature.SECURE or self._connection.is_local):
             raise ClientCertificateRequired()
-        if self._handshake.phase in _STEPS:
+        if self._handshake.phase in _STEPS or self._daemon.reloads.pending:
             return self._steps()
         self._let_in()
         return None
@@ -122,6 +123,8 @@ class Greeting:
                 await self._take_steps()
         except TimeoutError:
             raise RequestTimeout("the handshake") from None
+        # Who sends SIGHUP and asks then wants to know what is so now.
+        await self._daemon.reloads.over(self._daemon.limits.reload_s)
         self._let_in()
 
     async def _take_steps(self) -> None:

@@ -24,6 +24,8 @@ class Limits:
     """How long the rest of a PDU may take once its first byte is there (pmcd -t)."""
     hello_s: float = 10.0
     """How long a client may take to send its credentials."""
+    reload_s: float = 2.0
+    """How long a client that comes after a reload was asked for, and before it is over, waits for that."""
     write_s: float = 5.0
     """How long a client may leave its replies unread once the buffers are full."""
     write_buffer_bytes: int = 256 << 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple, Self
@@ -59,12 +60,26 @@ class Reloads:
         self._reloading = asyncio.Lock()
         self._reason = asyncio.Event()
         self._told = False
+        self._over = asyncio.Event()
+        self._over.set()
         self._looked = 0.0
 
     def tell(self) -> None:
         """Reload, whatever the files are, as after SIGHUP."""
         self._told = True
+        self._over.clear()
         self._reason.set()
+
+    @property
+    def pending(self) -> bool:
+        """Is there a reload that was told of and is not over?"""
+        return not self._over.is_set()
+
+    async def over(self, within_s: float) -> None:
+        """Wait until all that was told of is done, but no longer than ``within_s``."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._over.wait()
 
     def look(self) -> None:
         """Reload if a file has changed: clients come, and each second one has it looked at."""
@@ -84,6 +99,8 @@ class Reloads:
                     await self.reload()
             except Exception:
                 log.exception("a reload failed in a way it must not; the next one is tried all the same")
+            if not self._told:
+                self._over.set()
 
     async def reload(self) -> None:
         """Read the files again. Agents that stay as they are and all clients notice nothing.

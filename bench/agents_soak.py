@@ -238,6 +238,7 @@ def names(into: Path) -> str:
     domains = [*ECHOES, *LATE]
     roots = "".join(f"    fake{domain}\n" for domain in domains)
     blocks = "".join(f"fake{domain} {{\n    value {domain}:0:0\n    more {domain}:*:*\n}}\n" for domain in domains)
+    into.parent.mkdir(exist_ok=True)
     into.write_text(f"root {{\n{roots}}}\n{blocks}")
     return str(into)
 

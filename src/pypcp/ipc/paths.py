@@ -123,10 +123,11 @@ class Paths:
         """Make a directory and what is missing above it; give it back.
 
         An ordinary user's directory must then belong to that user and be closed to all others: in ``/tmp`` somebody
-        else may have been there first. ``PermissionDenied`` says what is wrong and what to do.
+        else may have been there first. ``PermissionDenied`` says what is wrong and what to do. One that is not among
+        these places was named by somebody who knows it, and is taken as it is.
         """
         directory.mkdir(mode=0o700 if self.private else 0o755, parents=True, exist_ok=True)
-        if self.private:
+        if self.private and any(map(directory.is_relative_to, (self.run_dir, self.state_dir, self.log_dir))):
             self._verify(directory)
         return directory
 

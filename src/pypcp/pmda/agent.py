@@ -21,6 +21,7 @@ from pypcp.pmda.metrics import Cluster, Metric, failure_of
 from pypcp.pmda.readers import Reader, UnknownReader, reader_for
 from pypcp.pmda.segments import Fetched
 from pypcp.pmda.sweep import Sweep
+from pypcp.pmda.texts import folded
 from pypcp.wire.result import typed
 from pypcp.wire.text import TextKind
 
@@ -128,7 +129,7 @@ class Agent(Declarations):
         text = "" if found is None else found.oneline if kind & TextKind.ONELINE else found.help or found.oneline
         if not text:
             raise NoText()
-        return text
+        return text if kind & TextKind.ONELINE else folded(text)
 
     @_alone
     def labels(self, ident: int, level: LabelType, profile: Profile) -> list[LabelSet]:

@@ -173,6 +173,16 @@ def test_a_state_directory_may_be_read_by_others_but_not_written(tmp_path):
         paths.make(paths.state_dir)
 
 
+def test_a_directory_that_is_none_of_ours_is_taken_as_it_is(tmp_path):
+    paths = user_paths(tmp_path)
+    object.__setattr__(paths, "uid", os.geteuid() + 1)
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    assert paths.make(shared) == shared
+    assert paths.make(shared / "new" / "logs").is_dir()
+
+
 def test_a_directory_of_somebody_else_is_refused(tmp_path):
     paths = user_paths(tmp_path)
     object.__setattr__(paths, "uid", os.geteuid() + 1)

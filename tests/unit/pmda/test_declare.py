@@ -87,6 +87,17 @@ def test_a_metric_is_what_its_function_says(agent):
         assert tester.help("t.uptime") == "And a longer text,\non two lines."
 
 
+def test_long_lines_of_a_help_text_are_broken_between_words(agent):
+    word = "unbreakable" * 10
+    text = f"Size\n{'many words ' * 20}\n  indented {'more of them ' * 10}\nshort\n{word}"
+    agent.metric("t.size", type_=ValueType.U32, help_=text)(lambda: 5)
+    with AgentTester(agent) as tester:
+        lines = tester.help("t.size").split("\n")
+    assert [line for line in lines if len(line) > 79] == [word]
+    assert lines[-2] == "short"
+    assert [line.startswith("  ") for line in lines] == [False] * 3 + [True] * 2 + [False] * 2
+
+
 def test_what_is_said_beside_the_function_comes_first(agent):
     @agent.metric("t.size", item=7, type_=ValueType.U32, sem=Semantics.DISCRETE, units=KBYTE, help_="Size")
     def whatever():

@@ -48,7 +48,7 @@ def whole_file(*, generation: int = GENERATION, flags: int = 0, pid: int = 1, cl
         described(b"column", 1, ValueType.I32, Semantics.COUNTER, 5),
         described(b"number", 2, ValueType.DOUBLE, Semantics.INSTANT, 0xFFFFFFFF),
         described(b"text", 3, ValueType.STRING, Semantics.DISCRETE, 0),
-        described(b"took", 4, 9, Semantics.COUNTER, 0),
+        described(b"took", 4, 9, 0, 0),
         struct.pack("=iiqQQ", -1, 0, 0, metric[0], instance[0]),
         struct.pack("=iiqQQ", 77, 0, 0, metric[0], instance[1]),
         struct.pack("=dqQQ", 2.5, 0, metric[1], 0),

@@ -28,6 +28,9 @@ _METRIC: Final = {1: struct.Struct("=64sIiiIIiQQ"), 2: struct.Struct("=QIiiIIiQQ
 _VALUE: Final = struct.Struct("=8sqQQ")
 _LABEL: Final = struct.Struct("=IIi244s")
 
+_SEMANTICS: Final = {0: Semantics.COUNTER, **{int(each): each for each in Semantics}}
+"""0 is what those say who say nothing, stock's Python module among them; stock's agent makes a counter of it."""
+
 HEADER_SIZE: Final = _HEADER.size
 VALUE_SIZE: Final = _VALUE.size
 TEXT_SIZE: Final = 256
@@ -172,7 +175,7 @@ class _LayoutReader:
                 item,
                 ValueType.I64 if elapsed else ValueType(type_),
                 elapsed,
-                Semantics(sem) if sem in set(Semantics) else Semantics.INSTANT,
+                _SEMANTICS.get(sem, Semantics.INSTANT),
                 USEC if elapsed else Units.unpack(units),
                 None if serial in (0, PM_INDOM_NULL) else serial,
                 self._help(short, long),

@@ -147,6 +147,20 @@ def test_files_without_a_number_get_the_lowest_that_is_free(tester, tmp_path):
     assert [str(tester.pmid(f"mmv.{name}.number")) for name in "abc"] == ["70.1.2", "70.2.2", "70.3.2"]
 
 
+def test_files_that_say_the_same_numbers_share_metrics_with_the_instances_of_all(tester, tmp_path):
+    nine, five = (struct.pack("=ii64s", 0, number, name) for number, name in ((9, b"nine"), (5, b"five")))
+    file = whole_file(flags=MmvFlag.NOPREFIX)
+    (tmp_path / "a").write_bytes(file)
+    (tmp_path / "b").write_bytes(file.replace(nine, five).replace(struct.pack("=i", 77), struct.pack("=i", 55)))
+    assert tester.fetch("mmv.column") == {"one": -1, "nine": 77, "five": 55}
+    assert tester.instances("mmv.column") == {0: "one", 9: "nine", 5: "five"}
+    assert tester.fetch("mmv.number") == 2.5
+    os.truncate(tmp_path / "b", 600)
+    assert tester.fetch("mmv.column") == {"one": -1, "nine": 77}
+    (tmp_path / "b").unlink()
+    assert tester.instances("mmv.column") == {0: "one", 9: "nine"}
+
+
 def test_a_file_that_loses_its_values_has_none(tester, tmp_path):
     path = tmp_path / "acme"
     path.write_bytes(whole_file())

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from pypcp.agents.mmv.layout import MappedMetric
-from pypcp.agents.mmv.mapped import MappedFile, serial_of
+from pypcp.agents.mmv.mapped import MappedFile, Part, read_together, serial_of
 from pypcp.errors import PcpError
 from pypcp.model.labels import LabelType
 from pypcp.pmda import Agent
@@ -27,6 +28,10 @@ _REST: Final = 20
 """Where reading all files took longer than that, they are left alone for so many times as long."""
 
 
+Parts = dict[Metric, list[Part]]
+"""Which files have a metric: the one that declared it first."""
+
+
 class Directory:
     """Keeps an agent's metrics what the files of a directory say. Looking whether they changed takes microseconds.
 
@@ -38,6 +43,7 @@ class Directory:
         self._agent = agent
         self._path = path
         self._exports: list[_Export] = []
+        self._parts: Parts = {}
         self._seen: object = None
         self._unfinished: dict[Path, object] = {}
         self._not_before = 0.0
@@ -71,6 +77,9 @@ class Directory:
             except (OSError, ValueError) as error:
                 log.info("%s is left out: %s", path, error)
                 self._unfinished[path] = stamp
+        for metric, parts in self._parts.items():
+            if metric.indom is not None and not _has_all(metric.indom, parts):
+                metric.read = read_together(metric.indom.ids, parts)
         self._agent.names_changed()
 
     def _paths(self) -> list[Path]:
@@ -84,7 +93,7 @@ class Directory:
         try:
             if not file.alive:
                 raise ValueError("its process is gone")
-            export = _Export(self._agent, file, _cluster_for(file, clusters))
+            export = _Export(self._agent, file, _cluster_for(file, clusters), self._parts)
         except BaseException:
             file.close()
             raise
@@ -100,15 +109,20 @@ class Directory:
             export.withdraw()
             export.file.close()
         self._exports.clear()
+        self._parts.clear()
         self._unfinished.clear()
 
 
 class _Export:
-    """The metrics and instance domains of one file, which come and go together. ``ValueError``: they cannot be had."""
+    """The metrics and instance domains of one file, which come and go together. ``ValueError``: they cannot be had.
 
-    def __init__(self, agent: Agent, file: MappedFile, cluster: int) -> None:
+    What other files have said before, in ``parts``, this one adds to: processes of one program choose the same numbers.
+    """
+
+    def __init__(self, agent: Agent, file: MappedFile, cluster: int, parts: Parts) -> None:
         self.file = file
         self._agent = agent
+        self._parts = parts
         self._metrics: list[Metric] = []
         self._indoms: list[Indom] = []
         labels = file.labels_of(LabelType.CLUSTER)
@@ -140,8 +154,12 @@ class _Export:
         check_name(name)
         taken = self._agent.registry.find(cluster.number, metric.item)
         if taken is not None:
-            # Two files that chose the same numbers: stock, too, gives the metric of the first both names.
-            self._agent.alias(name, taken.desc.pmid)
+            # As in stock: both names are those of the first file's metric, which has the instances of both.
+            first = self._parts[taken][0].metric
+            if metric.serial is not None and (metric.serial, metric.type) == (first.serial, first.type):
+                self._parts[taken].append(Part(self.file, metric))
+            if name not in self._agent.names_of(taken.desc.pmid):
+                self._agent.alias(name, taken.desc.pmid)
             return
         declared = cluster.metric(
             name,
@@ -155,12 +173,14 @@ class _Export:
             labels=self.file.labels_of(LabelType.ITEM, metric.item),
         )
         self._metrics.append(declared)
+        self._parts[declared] = [Part(self.file, metric)]
 
     def _indom(self, cluster: int, serial: int) -> Indom:
         found = self.file.layout.indoms[serial]
         number = serial_of(cluster, serial)
         known = self._agent.registry.find_indom(number)
         if known is not None:
+            _extend(known, found.instances)
             return known
         labels = self.file.labels_of(LabelType.INDOM, serial)
         declared = self._agent.indom(
@@ -173,6 +193,18 @@ class _Export:
         )
         self._indoms.append(declared)
         return declared
+
+
+def _extend(indom: Indom, instances: Mapping[int, str]) -> None:
+    """Add the instances of another file; what has a number or a name that is taken is the one that there is."""
+    names = set(indom.names)
+    new = {number: name for number, name in instances.items() if number not in indom.ids and name not in names}
+    indom.replace([*indom.names, *new.values()], [*indom.ids, *new])
+
+
+def _has_all(indom: Indom, parts: Sequence[Part]) -> bool:
+    """Is the domain what the only part has?"""
+    return len(parts) == 1 and tuple(parts[0].instances) == indom.ids
 
 
 def _cluster_for(file: MappedFile, taken: dict[int, MappedFile]) -> int:

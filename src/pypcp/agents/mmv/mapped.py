@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -157,6 +157,41 @@ class MappedFile:
             if each.level == LabelType.INSTANCES and each.ident == serial and each.instance in numbers:
                 merge(found.setdefault(numbers[each.instance], {}), each.labels)
         return (lambda name: found.get(name, {})) if found else None
+
+
+class Part(NamedTuple):
+    """What one file has of a metric with instances."""
+
+    file: MappedFile
+    metric: MappedMetric
+
+    @property
+    def instances(self) -> Sequence[int]:
+        """The numbers of its instances, in the order of its values."""
+        return () if self.metric.serial is None else list(self.file.layout.indoms[self.metric.serial].instances)
+
+
+def read_together(ids: Sequence[int], parts: Sequence[Part]) -> Callable[[Values], list[Any]]:
+    """What takes a metric's values for ``ids`` out of several files, of which the first has been read.
+
+    Of an instance that several have, the first file's value is taken; none of a file that cannot be read now.
+    """
+    position = {number: at for at, number in enumerate(ids)}
+    columns = []
+    for part in parts:
+        places = [position.pop(number, None) for number in part.instances]
+        columns.append((part.file, part.file.reader_of(part.metric), places))
+
+    def read(first: Values) -> list[Any]:
+        found: list[Any] = [None] * len(ids)
+        for file, reader, places in columns:
+            with suppress(NoValue, OSError):
+                for place, value in zip(places, reader(first if file is parts[0].file else file.read()), strict=True):
+                    if place is not None:
+                        found[place] = value
+        return found
+
+    return read
 
 
 def merge(labels: dict[str, Any], more: Mapping[str, Any]) -> None:

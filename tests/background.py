@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import Self
 
 import pypcp
-from peers import START_LIMIT_S, STOP_LIMIT_S, clean_environment, free_port, require
+from peers import STOP_LIMIT_S, clean_environment, free_port, require
+from waiting import LIMIT_S
 
 PCP_USER = "pcp"
 _PLACES = {"PCP_VAR_DIR": "var", "PCP_TMP_DIR": "tmp", "PCP_RUN_DIR": "run", "PCP_LOG_DIR": "log"}
@@ -61,7 +62,7 @@ class Background:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=START_LIMIT_S,
+            timeout=LIMIT_S,
             start_new_session=True,
         )
 

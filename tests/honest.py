@@ -2,15 +2,14 @@
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from pypcp.model.ids import Pmid
 from running import Running
+from waiting import until
 
 NUMAGENTS = Pmid.build(2, 0, 2)
-LIMIT_S = 10.0
 
 
 class Honest:
@@ -45,11 +44,3 @@ async def beside(running: Running) -> AsyncIterator[Honest]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-
-
-async def until(condition: Callable[[], object], limit_s: float = LIMIT_S) -> None:
-    """Wait for what must come true."""
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "what must come true did not"
-        await asyncio.sleep(0.002)

@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +22,14 @@ from typing import NoReturn, Self
 
 import pytest
 
+from waiting import wait_until
+
 REQUIRED = os.environ.get("PYPCP_REQUIRE_PEERS") == "1"
 STOCK_PATH = "/usr/bin:/usr/lib/pcp/bin:/bin:/usr/sbin:/sbin"
 STOCK_PMCD = "/usr/lib/pcp/bin/pmcd"
 PMDAS = "/var/lib/pcp/pmdas"
 PMNS = "/var/lib/pcp/pmns"
 CHALLENGE_BYTES = 20
-START_LIMIT_S = 20.0
 STOP_LIMIT_S = 10.0
 
 
@@ -162,13 +162,9 @@ class Daemon(abc.ABC):
         """Called after a test that passed; `stopped` is False where SIGTERM alone did not end it."""
 
     def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + START_LIMIT_S
-        while not self._answers():
-            if self._process.poll() is not None:
-                pytest.fail(f"{self._process.args!r} ended with status {self._process.returncode}\n{self.log}")
-            if time.monotonic() > deadline:
-                pytest.fail(f"no answer on port {self.port} after {START_LIMIT_S} s\n{self.log}")
-            time.sleep(0.005)
+        wait_until(lambda: self._process.poll() is not None or self._answers(), lambda: self.log)
+        if self._process.poll() is not None:
+            pytest.fail(f"{self._process.args!r} ended with status {self._process.returncode}\n{self.log}")
 
     def _answers(self) -> bool:
         """True once a client is greeted, which is later than listening: stock starts its agents in between."""

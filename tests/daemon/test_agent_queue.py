@@ -9,7 +9,7 @@ import pytest
 
 from fakes.client import RawClient, fetch
 from fakes.held_agent import WELL, Lead
-from honest import NUMAGENTS, beside, until
+from honest import NUMAGENTS, beside
 from pypcp.errors import NoAgent, ProtocolError, TryAgain
 from pypcp.model.ids import InDom, Pmid
 from pypcp.model.labels import LabelType
@@ -26,6 +26,7 @@ from pypcp.wire.pmns import PmnsChild, PmnsIds, PmnsNames, PmnsTraverse
 from pypcp.wire.result import Result
 from pypcp.wire.text import TextKind, TextReply, TextRequest
 from running import Running, Starter
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 HELD, OTHER = 100, 101

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -20,6 +19,7 @@ from pypcp.pmda.agent import Agent
 from pypcp.wire.pdu import PduType, StateChange
 from pypcp.wire.pmns import PmnsIds, PmnsNames
 from running import Running, Starter
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 GOOD, BAD = 100, 101
@@ -50,15 +50,6 @@ def alive_in_group(group: int) -> list[int]:
             if int(its_group) == group and state not in "ZX":
                 alive.append(int(stat.parent.name))
     return alive
-
-
-async def until(condition: object, limit_s: float = 5.0) -> None:
-    """Wait for what must come true."""
-    assert callable(condition)
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "what must come true did not"
-        await asyncio.sleep(0.005)
 
 
 async def test_an_agent_in_good_order_is_relayed(start: Starter) -> None:

@@ -7,15 +7,15 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from background import PCP_USER, Background, program_for_all
-from peers import START_LIMIT_S, OurDaemon, free_port, require
+from peers import OurDaemon, free_port, require
 from pypcp import BlockingContext
+from waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -151,11 +151,9 @@ def test_managed_it_stays_in_the_foreground_with_a_pid_file(place: Background) -
             place.command("-F", *stays), cwd=place.directory, env=place.environment, stdout=written, stderr=written
         )
     try:
-        deadline = time.monotonic() + START_LIMIT_S
-        while not (place.pid_file.exists() and place.pid_file.read_text()):
-            assert process.poll() is None, output.read_text()
-            assert time.monotonic() < deadline, output.read_text()
-            time.sleep(0.005)
+        pid = place.pid_file
+        wait_until(lambda: process.poll() is not None or (pid.exists() and pid.read_text()), output.read_text)
+        assert process.poll() is None, output.read_text()
         assert place.pid == process.pid
         place.stop()
     finally:
@@ -264,11 +262,8 @@ def test_in_the_foreground_proper_it_stays_root(roots_place: Background) -> None
         env=roots_place.environment,
     )
     try:
-        deadline = time.monotonic() + START_LIMIT_S
-        while "PID = " not in roots_place.log:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+        wait_until(lambda: process.poll() is not None or "PID = " in roots_place.log, lambda: roots_place.log)
+        assert process.poll() is None
         assert fields(process.pid)["Uid"].split() == ["0"] * 4
         assert not roots_place.pid_file.exists()
         assert "-U has no effect with -f" in roots_place.log

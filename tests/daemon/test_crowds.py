@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from fakes.client import RawClient, fetch
-from honest import NUMAGENTS, beside, until
+from honest import NUMAGENTS, beside
 from peers import OurDaemon, require
 from pypcp.errors import ConnectionLimit, TooBig
 from pypcp.model.ids import Pmid
@@ -24,6 +24,7 @@ from pypcp.wire.fetch import ProfilePdu
 from pypcp.wire.handshake import Challenge
 from pypcp.wire.result import Result
 from running import Starter
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 MUCH = Pmid.build(100, 0, 0)

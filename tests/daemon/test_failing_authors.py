@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fakes.client import RawClient, fetch
-from honest import beside, until
+from honest import beside
 from pypcp.errors import InternalError, TryAgain
 from pypcp.model.ids import IN_NULL, InDom, Pmid
 from pypcp.model.labels import LabelType
@@ -23,6 +23,7 @@ from pypcp.wire.pmns import PmnsIds
 from pypcp.wire.result import Result
 from pypcp.wire.text import TextKind, TextRequest
 from running import Running, Starter
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 DOMAIN = 102

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fakes.client import RawClient, fetch
-from honest import NUMAGENTS, until
+from honest import NUMAGENTS
 from peers import require
 from pypcp.pmcd.security import Security
 from pypcp.wire.attribute import Attribute, AttributeKey
@@ -17,6 +17,7 @@ from pypcp.wire.handshake import Creds, Error
 from pypcp.wire.pdu import Feature, encode
 from pypcp.wire.result import Result
 from running import Running, Starter
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 ONE_OF_AN_ACCOUNT = "[access]\nallow user * : all, maximum 1 connections;\n"

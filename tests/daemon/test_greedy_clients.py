@@ -7,7 +7,7 @@ import pytest
 
 from fakes.client import RawClient, fetch
 from fuzz.collector import DOMAIN, kitchen_sink
-from honest import NUMAGENTS, beside, until
+from honest import NUMAGENTS, beside
 from pypcp.model.profile import InDomProfile, Profile
 from pypcp.wire.desc import DescIds, Descs
 from pypcp.wire.fetch import ProfilePdu
@@ -15,6 +15,7 @@ from pypcp.wire.pdu import encode
 from pypcp.wire.pmns import PmnsIds, PmnsNames
 from pypcp.wire.result import Result
 from running import Starter
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 MOST = 16_000

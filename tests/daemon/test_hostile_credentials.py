@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fakes.client import GREETING, RawClient, fetch
-from honest import NUMAGENTS, beside, until
+from honest import NUMAGENTS, beside
 from peers import OurDaemon
 from pypcp.errors import PermissionDenied, ProtocolError
 from pypcp.model.values import ValueSet, ValueType
@@ -18,6 +18,7 @@ from pypcp.wire.handshake import Challenge, Creds
 from pypcp.wire.pdu import Feature, Pdu, encode
 from pypcp.wire.result import Result
 from running import Starter
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 IPC = ProtocolError.code

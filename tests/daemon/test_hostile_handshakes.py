@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fakes.client import RawClient, fetch
-from honest import NUMAGENTS, beside, until
+from honest import NUMAGENTS, beside
 from peers import require
 from pypcp.model.profile import EVERYTHING
 from pypcp.pmcd.accounts import Accounts, AccountsFile, Verifier
@@ -22,6 +22,7 @@ from pypcp.wire.handshake import Challenge, Creds, Error
 from pypcp.wire.pdu import Feature, decode, encode
 from pypcp.wire.result import Result
 from running import Running, Starter
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 AN_HOUR = 3600.0

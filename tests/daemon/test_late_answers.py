@@ -7,7 +7,7 @@ import pytest
 
 from fakes.client import RawClient, fetch
 from fakes.held_agent import CHANGES, WELL, WITH_CHANGES, Lead
-from honest import NUMAGENTS, until
+from honest import NUMAGENTS
 from pypcp.errors import TryAgain
 from pypcp.model.ids import InDom, Pmid
 from pypcp.model.profile import EVERYTHING, Profile
@@ -17,6 +17,7 @@ from pypcp.wire.handshake import Error
 from pypcp.wire.pdu import decode
 from pypcp.wire.result import Result
 from running import Running, Starter
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 DOMAIN = 100

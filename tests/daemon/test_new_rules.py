@@ -3,7 +3,7 @@
 import pytest
 
 from fakes.client import RawClient, fetch
-from honest import NUMAGENTS, until
+from honest import NUMAGENTS
 from pypcp.errors import PermissionDenied
 from pypcp.model.ids import Pmid
 from pypcp.model.values import ValueType
@@ -17,6 +17,7 @@ from pypcp.wire.handshake import Creds, Error
 from pypcp.wire.pdu import Feature
 from pypcp.wire.result import Result
 from running import Running, Starter
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 MUCH = Pmid.build(100, 0, 0)

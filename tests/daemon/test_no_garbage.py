@@ -7,12 +7,13 @@ import pytest
 
 from fakes.client import RawClient, fetch
 from fuzz.collector import DOMAIN, kitchen_sink
-from honest import NUMAGENTS, until
+from honest import NUMAGENTS
 from pypcp.pmcd.client_connection import ClientConnection
 from pypcp.wire.handshake import Creds
 from pypcp.wire.pdu import Feature, Pdu, encode
 from pypcp.wire.pmns import PmnsNames
 from running import Starter
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 SINK = DOMAIN << 22
@@ -57,7 +58,7 @@ async def test_no_trace_is_left_of(start: Starter, visit: Callable[[RawClient], 
                 async with RawClient(running.path) as client:
                     await visit(client)
                 await until(lambda: not running.daemon.clients)
-            await until(lambda: not kept(), 2.0)
+            await until(lambda: not kept())
         finally:
             gc.enable()
 

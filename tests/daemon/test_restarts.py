@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from honest import until
 from pypcp.errors import NoAgent, ProtocolError
 from pypcp.model.ids import Pmid
 from pypcp.pmapi.context import Context
@@ -19,6 +18,7 @@ from pypcp.pmcd.limits import Limits
 from pypcp.pmcd.options import Options
 from pypcp.wire.pdu import StateChange
 from running import Running, Starter
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 DOMAIN = 100

@@ -8,7 +8,7 @@ from typing import Self
 import pytest
 
 from fakes.client import RawClient, fetch
-from honest import NUMAGENTS, beside, until
+from honest import NUMAGENTS, beside
 from pypcp.model.ids import Pmid
 from pypcp.model.values import ValueType
 from pypcp.pmcd import patience
@@ -16,6 +16,7 @@ from pypcp.pmda.agent import Agent
 from pypcp.wire.handshake import Creds
 from pypcp.wire.pdu import Feature, encode
 from running import Running, Starter
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 AN_HOUR = 3600.0

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from fakes.client import RawClient, fetch
-from honest import until
 from pypcp.errors import (
     ConversionError,
     NoAgent,
@@ -35,6 +34,7 @@ from pypcp.wire.pdu import PduType, StateChange
 from pypcp.wire.result import Result
 from pypcp.wire.versions import PDU_VERSION1, PDU_VERSION2
 from running import Running, Starter
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 OLD, GOOD = 101, 100

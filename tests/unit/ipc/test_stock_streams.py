@@ -2,7 +2,6 @@
 
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from pypcp.ipc.address import parse_hostspec
 from pypcp.ipc.asynchronous import AsyncStream
 from pypcp.ipc.blocking import BlockingStream
 from pypcp.wire.framing import frame_type
+from waiting import wait_until
 
 pytestmark = pytest.mark.interop
 
@@ -44,12 +44,9 @@ def pmproxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 def wait_until_served(process: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + 10
     with socket.socket() as probe:
-        while probe.connect_ex(("127.0.0.1", port)):
-            assert process.poll() is None, "pmproxy ended"
-            assert time.monotonic() < deadline, "pmproxy does not listen"
-            time.sleep(0.005)
+        wait_until(lambda: process.poll() is not None or not probe.connect_ex(("127.0.0.1", port)), "pmproxy listens")
+    assert process.poll() is None, "pmproxy ended"
 
 
 @pytest.fixture(params=["tcp", "unix", "local", "second port", "proxy"])

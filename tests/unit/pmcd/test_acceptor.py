@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from honest import until
 from pypcp.pmcd.acceptor import Acceptor
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 

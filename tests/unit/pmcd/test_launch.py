@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from honest import until
 from pypcp.pmcd.launch import AgentProcess
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 BACKGROUND = ["/bin/sh", "-c", "sleep 60 & exit 3"]

@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from containers.served import Helper as Served
-from containers.served import gone, until
+from containers.served import gone
 from fakes.client import RawClient
-from honest import until as reached
 from pypcp.errors import ContainerNotFound, TryAgain
 from pypcp.model.ids import IN_NULL, Pmid
 from pypcp.model.values import ValueSet, ValueType
@@ -28,6 +27,7 @@ from pypcp.wire.result import Result
 from pypcp.wire.root import Info, LookupRequest, StartReply, StartRequest, StopReply, StopRequest, decode, encode
 from pypcp.wire.versions import IpcTable
 from running import Starter
+from waiting import until, wait_until
 
 pytestmark = pytest.mark.anyio
 PID = 4711
@@ -150,7 +150,7 @@ async def test_an_agent_that_does_not_end_is_ended(tmp_path: Path) -> None:
         sleeper = await helper.start_listening("sleeper", ("/bin/sleep", "1000"))
         assert sleeper is not None
         assert await sleeper.end(hangs=True) == -9
-        until(lambda: gone(sleeper.pid), "its end")
+        wait_until(lambda: gone(sleeper.pid), "its end")
         helper.close()
 
 
@@ -191,7 +191,7 @@ async def test_starts_do_not_wait_for_look_ups(tmp_path: Path) -> None:
     async with root_at(tmp_path / "root.socket") as root:
         helper, stream = Helper(root.path), Stream()
         looking = asyncio.create_task(helper.container_hostname("web"))
-        await reached(lambda: root.asked)
+        await until(lambda: root.asked)
         assert await helper.start_piped("fake", ["/bin/fake"], stream) is not None
         assert not looking.done()
         stream.end("no more")
@@ -222,6 +222,6 @@ async def test_a_store_of_many_names_asks_for_the_last(start: Starter, tmp_path:
     async with root_at(path) as root, start(helper=Helper(path)) as running, RawClient(running.path) as client:
         await client.greeted()
         assert await client.answer(Result(0, named)) == Error(0)
-        await reached(lambda: root.asked)
+        await until(lambda: root.asked)
         assert [each.name for each in root.asked if isinstance(each, LookupRequest)] == [b"c199"]
         assert list(running.daemon.containers._asking) == ["c199"]

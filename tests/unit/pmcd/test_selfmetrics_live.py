@@ -1,6 +1,5 @@
 """What the daemon tells of its clients and agents, and how root changes it while it runs."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Iterator
@@ -33,6 +32,7 @@ from pypcp.pmda.agent import Agent
 from pypcp.pmda.interface import Client
 from pypcp.wire.pdu import StateChange
 from running import Running, Starter
+from waiting import until
 
 pytestmark = pytest.mark.anyio
 ROOT, SOMEBODY = 0, 1000
@@ -63,14 +63,6 @@ def be(uid: int, running: Running) -> None:
     """Have the daemon think that all who are connected have this account."""
     for connection in running.daemon.clients:
         connection.client.uid = uid
-
-
-async def until(condition: object, limit_s: float = 5.0) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "what must come true did not"
-        await asyncio.sleep(0.005)
 
 
 # Clients

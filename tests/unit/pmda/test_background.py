@@ -9,8 +9,7 @@ import pytest
 from pypcp.errors import OsError, TryAgain
 from pypcp.pmda import Agent, lifetime
 from pypcp.pmda.testing import AgentTester
-
-LIMIT_S = 5.0
+from waiting import LIMIT_S, wait_until
 
 
 @pytest.fixture
@@ -18,13 +17,6 @@ def agent():
     made = Agent("t", 100)
     yield made
     made.stop()
-
-
-def until(condition):
-    deadline = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to this"
-        time.sleep(0.002)
 
 
 def value_or_error(tester, name="t.value"):
@@ -58,9 +50,9 @@ def test_values_are_those_of_the_last_reading(agent, asynchronous):
 
     tester = with_value(agent, later if asynchronous else lambda: next(count))
     agent.start()
-    until(lambda: value_or_error(tester) not in (TryAgain, 1))
+    wait_until(lambda: value_or_error(tester) not in (TryAgain, 1))
     first = tester.fetch("t.value")
-    until(lambda: tester.fetch("t.value") > first)
+    wait_until(lambda: tester.fetch("t.value") > first)
 
 
 def test_a_source_that_blocks_delays_no_answer_and_no_other_source(agent):
@@ -75,7 +67,7 @@ def test_a_source_that_blocks_delays_no_answer_and_no_other_source(agent):
     agent.source(every=0.01)(stuck_coroutine)
     agent.start()
     try:
-        until(lambda: value_or_error(tester) == 7)
+        wait_until(lambda: value_or_error(tester) == 7)
         started = time.monotonic()
         assert tester.fetch("t.value") == 7
         assert time.monotonic() - started < LIMIT_S / 2
@@ -95,10 +87,10 @@ def test_old_values_are_not_given_for_longer_than_said(agent):
 
     tester = with_value(agent, once, keep=0.6)
     agent.start()
-    until(lambda: value_or_error(tester) == 5)
-    until(lambda: value_or_error(tester) is TryAgain)
+    wait_until(lambda: value_or_error(tester) == 5)
+    wait_until(lambda: value_or_error(tester) is TryAgain)
     go_on.set()
-    until(lambda: value_or_error(tester) == 6)
+    wait_until(lambda: value_or_error(tester) == 6)
 
 
 def test_a_failing_reading_leaves_the_last_values_until_they_are_old_and_then_tells_why(agent, caplog):
@@ -111,8 +103,8 @@ def test_a_failing_reading_leaves_the_last_values_until_they_are_old_and_then_te
 
     tester = with_value(agent, once, keep=0.6)
     agent.start()
-    until(lambda: value_or_error(tester) == 5)
-    until(lambda: value_or_error(tester) is OsError)
+    wait_until(lambda: value_or_error(tester) == 5)
+    wait_until(lambda: value_or_error(tester) is OsError)
     assert caplog.text.count("the agent's code failed") == 1
 
 
@@ -128,7 +120,7 @@ def test_a_coroutine_that_takes_too_long_is_ended_and_the_log_says_so(agent, cap
 
     with_value(agent, slow, timeout=0.02)
     agent.start()
-    until(lambda: ended and caplog.text)
+    wait_until(lambda: ended and caplog.text)
     assert "it took longer than 0.02 s" in caplog.text
     assert "CancelledError" not in caplog.text
 
@@ -149,7 +141,7 @@ def test_instances_and_values_of_a_reading_change_together(agent):
 
     tester = AgentTester(agent)
     agent.start()
-    until(lambda: value_or_error(tester, "t.length") is not TryAgain)
+    wait_until(lambda: value_or_error(tester, "t.length") is not TryAgain)
     for _ in range(300):
         fetched = tester.fetch_sets([length.desc.pmid])[0]
         assert fetched.error is None
@@ -169,7 +161,7 @@ def test_until_the_startup_is_done_the_agent_is_not_ready(agent):
     agent.start()
     assert not agent.readiness.ready
     done.set()
-    until(lambda: told == [True])
+    wait_until(lambda: told == [True])
 
 
 def test_a_startup_that_fails_is_logged_and_the_agent_answers(agent, caplog):
@@ -178,7 +170,7 @@ def test_a_startup_that_fails_is_logged_and_the_agent_answers(agent, caplog):
         raise RuntimeError("no controller")
 
     agent.start()
-    until(lambda: agent.readiness.ready)
+    wait_until(lambda: agent.readiness.ready)
     assert "no controller" in caplog.text
 
 
@@ -206,7 +198,7 @@ def test_sources_begin_when_the_startup_has_ended_and_use_what_it_opened(agent):
         seen.append(("closed", opened["session"] is asyncio.get_running_loop()))
 
     agent.start()
-    until(lambda: {name for name, _ in seen} == {"plain", "later"})
+    wait_until(lambda: {name for name, _ in seen} == {"plain", "later"})
     agent.stop()
     assert set(seen) == {("plain", True), ("later", True), ("closed", True)}
 
@@ -224,7 +216,7 @@ def test_startups_run_one_after_the_other(agent):
         order.append("second")
 
     agent.start()
-    until(lambda: agent.readiness.ready)
+    wait_until(lambda: agent.readiness.ready)
     assert order == ["first", "second"]
 
 
@@ -255,7 +247,7 @@ def test_a_task_of_the_startup_goes_on_until_the_stop(agent):
         tasks.append(asyncio.create_task(watch()))
 
     agent.start()
-    until(lambda: agent.readiness.ready)
+    wait_until(lambda: agent.readiness.ready)
     assert not tasks[0].done()
     agent.stop()
     assert tasks[0].cancelled()

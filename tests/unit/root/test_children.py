@@ -12,7 +12,6 @@ from typing import NoReturn
 
 import pytest
 
-from containers.served import until
 from pypcp.root import confine
 from pypcp.root.audit import AuditLog
 from pypcp.root.children import CRASHED, send_signal, spawn
@@ -22,6 +21,7 @@ from pypcp.root.diary import Diary
 from pypcp.root.launch import Program, Stage, execute
 from pypcp.root.loop import Loop
 from pypcp.root.starter import Started, Starter
+from waiting import wait_until
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="an account can only be taken on by root")
 _SET_SECUREBITS, _NO_SETUID_FIXUP = 28, 1 << 2
@@ -276,7 +276,7 @@ def test_a_daemon_that_cannot_be_started_now_is_started_later(
     assert "daemon-not-started" in (tmp_path / "audit").read_text()
     loop.run()
     assert ended == [0]
-    until(mark.exists, "the daemon's own doing", 1.0)
+    wait_until(mark.exists, "the daemon's own doing", 1.0)
 
 
 def test_a_daemon_of_an_unknown_account_is_on_record_and_nothing_is_forked(

@@ -7,11 +7,12 @@ from typing import NoReturn
 
 import pytest
 
-from containers.served import children, until
+from containers.served import children
 from pypcp.root import guard
 from pypcp.root.children import CRASHED, spawn
 from pypcp.root.diary import Diary
 from pypcp.root.guard import Guard
+from waiting import wait_until
 
 
 def test_a_guard_that_waits_before_the_next_attempt_ends_as_soon_as_it_is_asked(
@@ -30,7 +31,7 @@ def test_a_guard_that_waits_before_the_next_attempt_ends_as_soon_as_it_is_asked(
     pid, pidfd = spawn(body)
     os.close(pidfd)
     os.read(born, 1)
-    until(lambda: not children(pid), "the starter reaped, and the pause begun")
+    wait_until(lambda: not children(pid), "the starter reaped, and the pause begun")
     os.kill(pid, signal.SIGHUP)  # wakes it, but is no reason to end, nor to start anew
     asked = time.monotonic()
     os.kill(pid, signal.SIGTERM)
@@ -48,7 +49,7 @@ def test_a_starter_that_is_asked_to_end_as_it_is_born_ends() -> None:
 
     def starter(diary: Diary) -> int:
         os.write(birth, b".")
-        until(lambda: signal.SIGTERM in signal.sigpending(), "what it was asked, kept until it can be heard")
+        wait_until(lambda: signal.SIGTERM in signal.sigpending(), "what it was asked, kept until it can be heard")
         return 0
 
     def body() -> NoReturn:
@@ -64,7 +65,7 @@ def test_a_starter_that_is_asked_to_end_as_it_is_born_ends() -> None:
         statuses[:] = os.waitpid(pid, os.WNOHANG)
         return statuses[0] != 0
 
-    until(over, "the end of both")
+    wait_until(over, "the end of both")
     assert os.waitstatus_to_exitcode(statuses[1]) == 0
     os.close(born)
     os.close(birth)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from containers.served import Helper, children, gone, open_folder, status, until
+from containers.served import Helper, children, gone, open_folder, status
 from pypcp.errors import ContainerNotFound, OsError, PermissionDenied
 from pypcp.pmda.rootclient import RootClient
 from pypcp.root.control import WRITE_LIMIT_S
@@ -30,6 +30,7 @@ from pypcp.wire.root import (
     decode,
     encode,
 )
+from waiting import wait_until
 
 AGENTS = """\
 # agents of this test
@@ -72,7 +73,7 @@ def test_a_configured_agent_is_started_and_speaks_through_the_descriptors_passed
         os.close(agent.stdin)
         assert os.read(agent.stdout, 100) == b""
         os.close(agent.stdout)
-        until(lambda: client.process_wait() == (agent.pid, 0), "the status of the agent")
+        wait_until(lambda: client.process_wait() == (agent.pid, 0), "the status of the agent")
         with pytest.raises(OsError) as none_left:
             client.process_wait()
         assert none_left.value.code == -errno.ECHILD
@@ -101,7 +102,7 @@ def test_an_agent_gets_its_words_as_configured_and_none_of_the_callers_environme
 def test_an_agent_has_three_descriptors_its_own_session_and_no_ignored_signals(helper: Helper) -> None:
     with helper.client() as client:
         agent = client.process_start("sleeper", "/bin/sleep 1000")
-        until(lambda: Path(f"/proc/{agent.pid}/comm").read_text() == "sleep\n", "exec")
+        wait_until(lambda: Path(f"/proc/{agent.pid}/comm").read_text() == "sleep\n", "exec")
         assert sorted(os.listdir(f"/proc/{agent.pid}/fd")) == ["0", "1", "2"]
         assert os.getsid(agent.pid) == agent.pid
         facts = status(agent.pid)
@@ -113,7 +114,7 @@ def test_an_agent_has_three_descriptors_its_own_session_and_no_ignored_signals(h
         os.close(agent.stdin)
         os.close(agent.stdout)
         client.process_terminate(agent.pid, force=True)
-        until(lambda: gone(agent.pid), "the end of the agent")
+        wait_until(lambda: gone(agent.pid), "the end of the agent")
 
 
 def test_a_socket_agent_is_started_without_descriptors(helper: Helper) -> None:
@@ -122,7 +123,7 @@ def test_a_socket_agent_is_started_without_descriptors(helper: Helper) -> None:
         assert (agent.stdin, agent.stdout) == (-1, -1)
         assert os.readlink(f"/proc/{agent.pid}/fd/0") == "/dev/null"
         client.process_terminate(agent.pid)
-        until(lambda: client.process_wait() == (agent.pid, signal.SIGTERM), "the signal in its status")
+        wait_until(lambda: client.process_wait() == (agent.pid, signal.SIGTERM), "the signal in its status")
 
 
 @pytest.mark.parametrize(
@@ -188,7 +189,7 @@ def test_fifty_quick_children_have_fifty_statuses_and_nobody_else_sees_one(helpe
                     statuses.update([ended])
             return len(statuses) == 50
 
-        until(collect, "50 statuses")
+        wait_until(collect, "50 statuses")
         assert statuses == {pid: (0, 256)[at % 2] for at, pid in enumerate(started)}
 
 
@@ -340,10 +341,10 @@ def test_any_worker_may_be_killed_and_clients_notice_nothing(helper: Helper) -> 
     with helper.outsider() as other, helper.client() as client:
         agent = client.process_start("cat", "/bin/cat")
         for name in ("resolver", "reader", "resolver"):
-            until(lambda: len(helper.workers) == 2, "two workers")
+            wait_until(lambda: len(helper.workers) == 2, "two workers")
             victim = helper.workers[name]
             os.kill(victim, signal.SIGKILL)
-            until(lambda victim=victim: gone(victim), "its end")  # type: ignore[misc]
+            wait_until(lambda victim=victim: gone(victim), "its end")  # type: ignore[misc]
             assert other.ask(question) == answer  # by its successor; nobody else's limit is on this connection
             with pytest.raises(ContainerNotFound):
                 client.container_pid("nosuch")
@@ -358,12 +359,12 @@ def test_a_killed_starter_comes_back_with_its_children(helper: Helper) -> None:
         agent = client.process_start("cat", "/bin/cat")
         victim = helper.starter
         os.kill(victim, signal.SIGKILL)
-        until(lambda: gone(victim) and helper.log.count("resolver-ready") == 2, "a new starter and its workers")
+        wait_until(lambda: gone(victim) and helper.log.count("resolver-ready") == 2, "a new starter and its workers")
         os.write(agent.stdin, b"alive")
         assert os.read(agent.stdout, 10) == b"alive"
         assert client.process_wait() is None
         client.process_terminate(agent.pid)
-        until(lambda: client.process_wait() == (agent.pid, signal.SIGTERM), "the status of the adopted agent")
+        wait_until(lambda: client.process_wait() == (agent.pid, signal.SIGTERM), "the status of the adopted agent")
         again = client.process_start("cat", "/bin/cat")
         for fd in (agent.stdin, agent.stdout, again.stdin, again.stdout):
             os.close(fd)
@@ -380,13 +381,13 @@ def test_guards_that_are_killed_leave_their_successors_no_descriptor(helper: Hel
         guard, successor, open_before = helper.process.pid, helper.starter, descriptors(helper.process.pid)
         for killed in (1, 2, 3):
             os.kill(guard, signal.SIGKILL)
-            until(lambda killed=killed: helper.log.count("resolver-ready") == 1 + killed, "a new starter")  # type: ignore[misc]
+            wait_until(lambda killed=killed: helper.log.count("resolver-ready") == 1 + killed, "a new starter")  # type: ignore[misc]
             guard, [successor] = successor, [pid for pid in children(successor) if pid != agent.pid]
             assert descriptors(guard) <= open_before
         os.write(agent.stdin, b"alive")
         assert os.read(agent.stdout, 10) == b"alive"
         os.kill(guard, signal.SIGTERM)
-        until(lambda: gone(guard), "the end")
+        wait_until(lambda: gone(guard), "the end")
         os.close(agent.stdin)
         os.close(agent.stdout)
 
@@ -410,7 +411,7 @@ def test_stocks_agents_find_the_helper_where_it_is_and_all_else_where_stock_has_
         with RootClient(seen / "pmcd" / "root.socket") as client, pytest.raises(ContainerNotFound):
             client.container_pid("nosuch")
         helper.process.send_signal(signal.SIGHUP)
-        until(lambda: any("policy-loaded" in line for line in helper.record), "the view made anew")
+        wait_until(lambda: any("policy-loaded" in line for line in helper.record), "the view made anew")
         assert (seen / "names").read_text() == "names"
 
 
@@ -471,12 +472,12 @@ def test_the_policy_is_read_again_on_sighup_and_a_bad_one_changes_nothing(helper
     with helper.client() as client:
         helper.policy.write_text(f'agent-files = ["{helper.configuration}"]\n[agents.cat]\ndeny = true\n')
         helper.process.send_signal(signal.SIGHUP)
-        until(lambda: any("policy-loaded" in line for line in helper.record), "the new policy")
+        wait_until(lambda: any("policy-loaded" in line for line in helper.record), "the new policy")
         with pytest.raises(PermissionDenied):
             client.process_start("cat", "/bin/cat")
         helper.policy.write_text("agent-files = 7\n")
         helper.process.send_signal(signal.SIGHUP)
-        until(lambda: any("policy-kept" in line for line in helper.record), "the refusal")
+        wait_until(lambda: any("policy-kept" in line for line in helper.record), "the refusal")
         with pytest.raises(PermissionDenied):
             client.process_start("cat", "/bin/cat")
 
@@ -485,10 +486,10 @@ def test_a_starter_that_comes_back_goes_by_the_policy_that_was_read_again(helper
     with helper.client() as client:
         helper.policy.write_text(f'agent-files = ["{helper.configuration}"]\n[agents.cat]\ndeny = true\n')
         helper.process.send_signal(signal.SIGHUP)
-        until(lambda: any("policy-loaded" in line for line in helper.record), "the new policy")
+        wait_until(lambda: any("policy-loaded" in line for line in helper.record), "the new policy")
         victim, ready = helper.starter, helper.log.count("resolver-ready")
         os.kill(victim, signal.SIGKILL)
-        until(lambda: gone(victim) and helper.log.count("resolver-ready") > ready, "a new starter and its workers")
+        wait_until(lambda: gone(victim) and helper.log.count("resolver-ready") > ready, "a new starter and its workers")
         with pytest.raises(PermissionDenied):
             client.process_start("cat", "/bin/cat")
 
@@ -497,7 +498,7 @@ def test_everything_privileged_is_on_record_in_one_line_each(helper: Helper) -> 
     with helper.client() as client:
         agent = client.process_start("cat", "/bin/cat")
         client.process_terminate(agent.pid, force=True)
-        until(lambda: client.process_wait() == (agent.pid, 9), "its status")
+        wait_until(lambda: client.process_wait() == (agent.pid, 9), "its status")
         with pytest.raises(PermissionDenied):
             client.process_start("forged", "x\n2026 pmdaroot start uid=0 \x1b[31m" + "A" * 3000)
         os.close(agent.stdin)

@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from containers.served import MAIN, children, gone, status, until
+from containers.served import MAIN, children, gone, status
 from peers import PMDAS, PMNS, STOCK_PMCD, OurDaemon, clean_environment, free_port, stock
+from waiting import wait_until
 
 OURS = f"{sys.executable} -I -S -B {MAIN} --trust-environment"
 STOCKS = f"{PMDAS}/root/pmdaroot"
@@ -58,9 +59,11 @@ class StockDaemon:
         streams = {"stdin": quiet, "stdout": quiet, "stderr": quiet}
         subprocess.run(command, cwd=where, env=self._environment, **streams, check=True, timeout=60)
         written = self.folder / "run/pmcd.pid"
-        until(lambda: written.exists() and written.read_text(), "pmcd's pid file", 30)
+        wait_until(lambda: written.exists() and written.read_text(), "pmcd's pid file", 30)
         self.pid = int(written.read_text())
-        until(lambda: stock("pminfo", "-h", f"localhost:{self.port}", "-f", "pmcd.version").returncode == 0, "it", 30)
+        wait_until(
+            lambda: stock("pminfo", "-h", f"localhost:{self.port}", "-f", "pmcd.version").returncode == 0, "it", 30
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -68,7 +71,7 @@ class StockDaemon:
             return
         everybody = self.everybody() if children(self.pid) else [self.pid]  # whoever killed the guard knows the others
         os.kill(self.pid, signal.SIGTERM)
-        until(lambda: all(map(gone, everybody)), "the end of the helper with its daemon", 30)
+        wait_until(lambda: all(map(gone, everybody)), "the end of the helper with its daemon", 30)
 
     def everybody(self) -> list[int]:
         """The daemon, the helper's processes, and the agents."""

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from containers.served import gone, until
+from containers.served import gone
 from peers import require
+from waiting import wait_until
 
 COMMON = ("lxc", "podman")
 """The engines that CI installs."""
@@ -101,8 +102,8 @@ class Docker(Engine):
         words += ["--exec-root", f"{folder}/exec", "-H", self.address, "--pidfile", f"{folder}/pid"]
         with (folder / "log").open("w") as log:
             self._daemon = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        until((folder / "sock").exists, "dockerd's socket", 30)
-        until(lambda: run("docker", "-H", self.address, "info", check=False), "dockerd", 30)
+        wait_until((folder / "sock").exists, "dockerd's socket", 30)
+        wait_until(lambda: run("docker", "-H", self.address, "info", check=False), "dockerd", 30)
         self("import", self.archive(), "bb")
 
     def __call__(self, *words: object, check: bool = True) -> str:
@@ -162,7 +163,7 @@ class Podman(Engine):
         words = [*self._words, "system", "service", "--time", "0", f"unix://{path}"]
         with subprocess.Popen(words, stdin=subprocess.DEVNULL) as service:
             try:
-                until(lambda: os.path.exists(path), "podman's socket")
+                wait_until(lambda: os.path.exists(path), "podman's socket")
                 os.chmod(path, 0o660)
                 yield
             finally:
@@ -265,7 +266,7 @@ class Containerd(Engine):
         with (folder / "log").open("w") as log:
             words = ["containerd", "--config", f"{folder}/config.toml"]
             self._daemon = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        until(lambda: run("ctr", "-a", self._socket, "version", check=False), "containerd", 30)
+        wait_until(lambda: run("ctr", "-a", self._socket, "version", check=False), "containerd", 30)
         self._import_image()
 
     def _import_image(self) -> None:
@@ -334,8 +335,8 @@ class Nspawn(Engine):
         quiet = subprocess.DEVNULL
         words = ["setsid", "--fork", *words, "--private-network", "-a", *_SLEEP]
         subprocess.run(list(map(str, words)), stdin=quiet, stdout=quiet, stderr=quiet, check=True)
-        until(lambda: self._first(name), f"machine {name}")
-        until(lambda: self._host_name(name) == hostname, f"host name of machine {name}")
+        wait_until(lambda: self._first(name), f"machine {name}")
+        wait_until(lambda: self._host_name(name) == hostname, f"host name of machine {name}")
         return name
 
     def _supervisor(self, name: str) -> int:
@@ -357,7 +358,7 @@ class Nspawn(Engine):
     def kill(self, name: str) -> None:
         supervisor = self._supervisor(name)
         os.kill(self.pid(name), 9)
-        until(lambda: gone(supervisor), f"the end of machine {name}")
+        wait_until(lambda: gone(supervisor), f"the end of machine {name}")
 
     def pid(self, name: str) -> int:
         first = self._first(name)
@@ -400,4 +401,4 @@ def engine(name: str) -> Iterator[Engine]:
             yield started
         finally:
             started.close()
-            until(lambda: not run("pgrep", "-f", folder, check=False), f"the end of what {name} had started")
+            wait_until(lambda: not run("pgrep", "-f", folder, check=False), f"the end of what {name} had started")

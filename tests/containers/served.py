@@ -6,8 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,18 +15,9 @@ import pypcp.root
 from pypcp.errors import PcpError
 from pypcp.pmda.rootclient import RootClient
 from pypcp.wire.root import Message, decode, encode
-from waiting import wait_until
+from waiting import LIMIT_S, wait_until
 
 MAIN = Path(pypcp.root.__file__).with_name("__main__.py")
-LIMIT_S = 30.0
-
-
-def until(condition: Callable[[], object], what: str, limit_s: float = LIMIT_S) -> None:
-    """Wait for a condition; its absence after the limit is the test's failure."""
-    end = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < end, f"not within {limit_s} s: {what}"
-        time.sleep(0.005)
 
 
 @contextlib.contextmanager

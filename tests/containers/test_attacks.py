@@ -18,10 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from containers.served import Helper, children, gone, open_folder, status, until
+from containers.served import Helper, children, gone, open_folder, status
 from peers import require
 from pypcp.errors import ContainerNotFound, OsError, PermissionDenied
 from pypcp.wire.root import Kind, LookupReply, LookupRequest, StartRequest, StopRequest, encode
+from waiting import wait_until
 
 pytestmark = pytest.mark.interop
 AGENTS = "cat 150 pipe binary /bin/cat\ntrue 151 pipe binary /bin/true\n"
@@ -83,7 +84,7 @@ def test_p4_another_account_gets_nothing_even_where_it_reaches_the_socket(helper
 def test_p1_the_account_that_may_look_up_can_start_and_end_nothing(tmp_path: Path, helper: Helper) -> None:
     helper.policy.write_text(f'agent-files = ["{helper.configuration}"]\nlookup-accounts = ["nobody"]\n')
     helper.process.send_signal(signal.SIGHUP)
-    until(lambda: any("policy-loaded" in line for line in helper.record), "the policy")
+    wait_until(lambda: any("policy-loaded" in line for line in helper.record), "the policy")
     open_up(helper)
     owned = tmp_path / "owned"
     [greeting, answer] = attack(helper, "nobody", encode(LookupRequest(Kind.PROCESSID_REQUEST, b"nosuch")))
@@ -103,7 +104,7 @@ def test_p1_the_account_that_may_look_up_can_start_and_end_nothing(tmp_path: Pat
 def test_p1_the_accounts_own_look_up_cannot_name_a_process(helper: Helper) -> None:
     helper.policy.write_text('lookup-accounts = ["nobody"]\n')
     helper.process.send_signal(signal.SIGHUP)
-    until(lambda: any("policy-loaded" in line for line in helper.record), "the policy")
+    wait_until(lambda: any("policy-loaded" in line for line in helper.record), "the policy")
     open_up(helper)
     [_, answer] = attack(helper, "nobody", encode(LookupRequest(Kind.HOSTNAME_REQUEST, b"", 1)))
     assert bytes.fromhex(answer) == encode(LookupReply(Kind.HOSTNAME, -1, 1))
@@ -124,7 +125,7 @@ def test_p3_the_number_of_an_ended_child_belongs_to_nobody(helper: Helper) -> No
         agent = client.process_start("true", "/bin/true")
         os.close(agent.stdin)
         os.close(agent.stdout)
-        until(lambda: client.process_wait() == (agent.pid, 0), "its end")
+        wait_until(lambda: client.process_wait() == (agent.pid, 0), "its end")
 
         def taken_again() -> int:
             last_pid.write_text(str(agent.pid - 1))
@@ -134,7 +135,7 @@ def test_p3_the_number_of_an_ended_child_belongs_to_nobody(helper: Helper) -> No
                 os.waitpid(bystander, 0)
             return bystander if bystander == agent.pid else 0
 
-        until(taken_again, "the same number")
+        wait_until(taken_again, "the same number")
         try:
             with pytest.raises(OsError):
                 client.process_terminate(agent.pid, force=True)
@@ -193,7 +194,9 @@ def test_a_thousand_clients_are_served_and_one_too_many_harms_nobody(helper: Hel
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, preexec_fn=limit)
     assert done.stdout == "served 1100\n", done.stderr
     before = len(os.listdir(f"/proc/{helper.starter}/fd"))
-    until(lambda: len(os.listdir(f"/proc/{helper.starter}/fd")) < 60, f"{before} descriptors of clients to be closed")
+    wait_until(
+        lambda: len(os.listdir(f"/proc/{helper.starter}/fd")) < 60, f"{before} descriptors of clients to be closed"
+    )
     with helper.client() as client, pytest.raises(ContainerNotFound):
         client.container_pid("nosuch")
 
@@ -205,11 +208,11 @@ def test_without_descriptors_clients_are_shed_and_the_helper_lives(helper: Helpe
     try:
         for connection in waiting:
             connection.connect(str(helper.socket))
-        until(lambda: any("shed" in line or "Too many" in line for line in helper.record), "one to be shed")
+        wait_until(lambda: any("shed" in line or "Too many" in line for line in helper.record), "one to be shed")
     finally:
         for connection in waiting:
             connection.close()
-    until(lambda: _served(helper), "service again")
+    wait_until(lambda: _served(helper), "service again")
 
 
 def _served(helper: Helper) -> bool:
@@ -235,7 +238,7 @@ def test_an_agent_of_another_account_has_none_of_roots_power(tmp_path: Path) -> 
         assert facts["CapEff"] == facts["CapPrm"] == "0" * 16
         os.close(agent.stdin)
         os.close(agent.stdout)
-        until(lambda: gone(agent.pid), "its end")
+        wait_until(lambda: gone(agent.pid), "its end")
 
 
 def test_agents_of_a_dead_daemon_are_ended(tmp_path: Path) -> None:
@@ -264,11 +267,11 @@ def test_agents_of_a_dead_daemon_are_ended(tmp_path: Path) -> None:
     try:
         daemon.kill()
         daemon.wait()
-        until(lambda: gone(agent), "the end of the agent")
+        wait_until(lambda: gone(agent), "the end of the agent")
         assert any("daemon-died" in line for line in helper.record)
     finally:
         os.kill(pid, signal.SIGTERM)
-        until(lambda: gone(pid), "the end of the helper")
+        wait_until(lambda: gone(pid), "the end of the helper")
         daemon.stdin.close()
         daemon.stdout.close()
 

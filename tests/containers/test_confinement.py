@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 import pypcp
-from containers.served import Helper, open_folder, rights, status, until
+from containers.served import Helper, open_folder, rights, status
 from containers.tracing import Killed, stopped
 from peers import require
 from pypcp.errors import ContainerNotFound
 from pypcp.wire.root import Kind, LookupReply, LookupRequest
+from waiting import wait_until
 
 pytestmark = pytest.mark.interop
 PACKAGE = Path(pypcp.__file__).parent
@@ -154,7 +155,7 @@ def test_the_reader_itself_dies_of_a_call_that_it_does_not_need(helper: Helper) 
     victim = helper.workers["reader"]
     with pytest.raises(Killed, match="31"), stopped(victim) as reader:
         reader.call(*FORBIDDEN["execve"])
-    until(lambda: helper.workers.get("reader", victim) != victim, "another reader")
+    wait_until(lambda: helper.workers.get("reader", victim) != victim, "another reader")
     with helper.outsider() as outsider:
         answer = outsider.ask(LookupRequest(Kind.HOSTNAME_REQUEST, b"", os.getpid()))
         assert answer == LookupReply(Kind.HOSTNAME, 0, os.getpid(), os.uname().nodename.encode())
@@ -210,7 +211,7 @@ def test_the_open_files_of_each_process_are_few_and_known(helper: Helper) -> Non
         found = kinds(helper.workers["resolver"])
         return Counter({kind: count for kind, count in found.items() if not kind.startswith(("/proc/", "pidfd"))})
 
-    until(lambda: of_resolver() == resolver, "the engines to be read")
+    wait_until(lambda: of_resolver() == resolver, "the engines to be read")
     assert kinds(helper.process.pid) == guard
     assert kinds(helper.starter) == starter
     assert kinds(helper.workers["reader"]) == reader

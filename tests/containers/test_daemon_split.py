@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from containers.served import Helper, children, gone, open_folder, rights, status, until
+from containers.served import Helper, children, gone, open_folder, rights, status
 from peers import require
+from waiting import wait_until
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 PYTHON = "/usr/bin/python3"
@@ -113,7 +114,7 @@ def helper() -> Iterator[Split]:
         split = Split(folder, agents="cat 150 pipe binary /bin/cat\n")
         folder.chmod(0o755)
         with split:
-            until(split.facts, "the daemon's word")
+            wait_until(split.facts, "the daemon's word")
             yield split
 
 
@@ -130,25 +131,25 @@ def test_the_daemon_runs_as_its_account_and_cannot_get_back(helper: Split) -> No
 def test_a_daemon_that_dies_is_started_again_and_its_agents_are_ended(helper: Split) -> None:
     [facts] = helper.facts()
     os.kill(int(str(facts["pid"])), signal.SIGKILL)
-    until(lambda: len(helper.facts()) == 2, "another daemon")
-    until(lambda: gone(int(str(facts["agent"]))), "the end of the first one's agent")
+    wait_until(lambda: len(helper.facts()) == 2, "another daemon")
+    wait_until(lambda: gone(int(str(facts["agent"]))), "the end of the first one's agent")
 
 
 def test_the_daemon_outlives_the_starter_and_may_still_start_agents(helper: Split) -> None:
     [facts] = helper.facts()
     victim = helper.starter
     os.kill(victim, signal.SIGKILL)
-    until(lambda: gone(victim) and helper.log.count("resolver-ready") >= 2, "a new starter")
+    wait_until(lambda: gone(victim) and helper.log.count("resolver-ready") >= 2, "a new starter")
     assert not gone(int(str(facts["pid"])))
     assert not gone(int(str(facts["agent"])))
     os.kill(int(str(facts["pid"])), signal.SIGKILL)
-    until(lambda: len(helper.facts()) == 2, "another daemon, which could start its agent")
+    wait_until(lambda: len(helper.facts()) == 2, "another daemon, which could start its agent")
 
 
 def test_the_end_of_the_helper_is_the_end_of_the_daemon(helper: Split) -> None:
     [facts] = helper.facts()
     helper.process.terminate()
-    until(lambda: gone(int(str(facts["pid"]))), "the end of the daemon")
+    wait_until(lambda: gone(int(str(facts["pid"]))), "the end of the daemon")
 
 
 def test_p1_p3_who_owns_the_daemon_starts_and_ends_what_root_configured_and_nothing_else() -> None:
@@ -163,7 +164,7 @@ def test_p1_p3_who_owns_the_daemon_starts_and_ends_what_root_configured_and_noth
         shutil.chown(own, "pcp")
         split.told = (str(own / "written"), str(bystander.pid), str(os.getpid()))
         with split:
-            until(split.facts, "the attacker's word")
+            wait_until(split.facts, "the attacker's word")
             [facts] = split.facts()
             assert rights(int(str(facts["pid"])))["Uid"] == " ".join([str(pwd.getpwnam("pcp").pw_uid)] * 4)
             starts, ends = facts["starts"], facts["ends"]

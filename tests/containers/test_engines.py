@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from containers.engines import ENGINES, Docker, Engine, Lxc, Podman, engine, root_file_system, run, some
-from containers.served import Helper, until
+from containers.served import Helper
 from pypcp.errors import ContainerNotFound, OsError, PcpError
 from pypcp.pmda.rootclient import RootClient
+from waiting import wait_until
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow]
 
@@ -39,7 +40,7 @@ def code(call: Callable[[], object]) -> int:
 
 
 def settled(client: RootClient, name: str, wanted: int = 0) -> None:
-    until(lambda: code(lambda: client.container_pid(name)) == wanted, f"{name} is {wanted}", 5)
+    wait_until(lambda: code(lambda: client.container_pid(name)) == wanted, f"{name} is {wanted}", 5)
 
 
 def kernels_cgroup(pid: int) -> str:
@@ -89,7 +90,7 @@ def test_a_container_that_ended_has_no_process_and_never_another_ones(any_engine
     any_engine.start("ended", "ended-host")
     settled(client, "ended")
     any_engine.kill("ended")
-    until(lambda: code(lambda: client.container_pid("ended")) in (-3, ContainerNotFound.code), "its end", 5)
+    wait_until(lambda: code(lambda: client.container_pid("ended")) in (-3, ContainerNotFound.code), "its end", 5)
     for ask in (client.container_pid, client.container_hostname, client.container_cgroup):
         assert code(lambda: ask("ended")) in (-3, ContainerNotFound.code)  # noqa: B023
 
@@ -98,7 +99,7 @@ def test_a_killed_first_process_is_noticed_at_once(any_engine: Engine, client: R
     any_engine.start("shot", "shot-host")
     settled(client, "shot")
     os.kill(any_engine.pid("shot"), 9)
-    until(lambda: code(lambda: client.container_pid("shot")) in (-3, ContainerNotFound.code), "its end", 1)
+    wait_until(lambda: code(lambda: client.container_pid("shot")) in (-3, ContainerNotFound.code), "its end", 1)
 
 
 @pytest.mark.parametrize("any_engine", some("docker", "lxc", "podman"), indirect=True)
@@ -117,7 +118,9 @@ def test_restarted_renamed_paused_and_removed_containers_are_followed(any_engine
     settled(client, "first")
     before = client.container_pid("first")
     any_engine("restart", "-t", "0", "first")
-    until(lambda: code(lambda: client.container_pid("first")) == 0 and client.container_pid("first") != before, "again")
+    wait_until(
+        lambda: code(lambda: client.container_pid("first")) == 0 and client.container_pid("first") != before, "again"
+    )
     assert client.container_pid("first") == any_engine.pid("first")
     any_engine("rename", "first", "second")
     settled(client, "second")
@@ -219,6 +222,6 @@ class Rootless:
     def __exit__(self, *_: object) -> None:
         self("rm", "-af", "-t", "0")
         subprocess.run(["pkill", "-KILL", "-u", str(self.uid)], check=False)
-        until(lambda: not run("pgrep", "-u", str(self.uid), check=False), "the end of the account's processes")
+        wait_until(lambda: not run("pgrep", "-u", str(self.uid), check=False), "the end of the account's processes")
         run("userdel", "-r", self.name, check=False)
         subprocess.run(["rm", "-rf", f"/run/user/{self.uid}"], check=False)

@@ -13,10 +13,11 @@ from statistics import median
 
 import pytest
 
-from containers.served import Helper, children, until
+from containers.served import Helper, children
 from containers.test_recorded import CREATED, DATA
 from pypcp.errors import ContainerNotFound, OsError
 from pypcp.pmda.rootclient import RootClient
+from waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -69,8 +70,8 @@ def test_thousands_of_state_changes_leave_no_trace_in_memory(tmp_path: Path, doc
             for number in range(first, last):
                 renamed(settings, f"name{number}")
                 if number % 50 == 0:
-                    until(lambda number=number: code(client, f"name{number}") == -3, "the new name")  # type: ignore[misc]
-            until(lambda: code(client, f"name{last - 1}") == -3, "the last name")
+                    wait_until(lambda number=number: code(client, f"name{number}") == -3, "the new name")  # type: ignore[misc]
+            wait_until(lambda: code(client, f"name{last - 1}") == -3, "the last name")
             return kilobytes(helper.workers["resolver"], "Private_Dirty")
 
         # How many changes are seen at once depends on who else is busy, and with that the memory of the moment.
@@ -129,7 +130,7 @@ def test_a_socket_that_systemd_opened_is_served(tmp_path: Path) -> None:
                 stderr=output,
             )
     try:
-        until(lambda: "resolver-ready" in log.read_text() or process.poll() is not None, "the helper")
+        wait_until(lambda: "resolver-ready" in log.read_text() or process.poll() is not None, "the helper")
         assert process.poll() is None, log.read_text()
         with RootClient(path) as client, pytest.raises(ContainerNotFound):
             client.container_pid("nosuch")

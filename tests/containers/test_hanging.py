@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from containers.served import Helper, Outsider, until
+from containers.served import Helper, Outsider
 from containers.test_recorded import DATA
 from peers import require
 from pypcp.errors import ContainerNotFound
 from pypcp.resolver.ground_watch import Ground
 from pypcp.resolver.roots import Root
 from pypcp.wire.root import Kind, LookupReply, LookupRequest
+from waiting import wait_until
 
 pytestmark = pytest.mark.interop
 _AT_ONCE_S = 0.5
@@ -88,7 +89,7 @@ def test_a_file_system_that_is_dead_at_the_start_costs_its_engine_until_it_answe
         assert ask(outsider, "dkcreated") == ContainerNotFound.code
         assert ask(outsider, "other") == -3
         dead.end()
-        until(lambda: ask(outsider, "dkcreated") == -3, "what it holds")
+        wait_until(lambda: ask(outsider, "dkcreated") == -3, "what it holds")
 
 
 def test_a_file_system_that_dies_later_leaves_every_look_up_as_fast_as_it_was(tmp_path: Path, docker: Path) -> None:
@@ -103,7 +104,7 @@ def test_a_file_system_that_dies_later_leaves_every_look_up_as_fast_as_it_was(tm
         with DeadMount(docker):
             (lxc / "new").mkdir()
             (lxc / "new/config").touch()
-            until(lambda: ask(outsider, "new") == -3, "another engine's container")
+            wait_until(lambda: ask(outsider, "new") == -3, "another engine's container")
             assert ask(outsider, "dkcreated") == -3
 
 

@@ -20,7 +20,6 @@ from typing import Any, ClassVar
 
 import pytest
 
-from containers.served import until
 from peers import require
 from pypcp.resolver import host_names as host_names_module
 from pypcp.resolver import untrusted_files
@@ -44,6 +43,7 @@ from pypcp.resolver.snapshot import Ambiguous, Snapshot
 from pypcp.resolver.untrusted_files import open_folder
 from pypcp.root import landlock
 from pypcp.root.loop import Loop
+from waiting import wait_until
 
 DATA = Path(__file__).with_name("data")
 RUNNING = "ec9103067a37aa7a256b64e5faba8d1e41a7e821c8ea0a2435a80f37c8e7cfdd"
@@ -388,7 +388,7 @@ def test_a_container_of_lxcs_that_is_starting_is_looked_at_until_its_process_is_
     monitor = subprocess.Popen([f"[lxc monitor] {tmp_path} slow"], executable="/bin/sh", stdin=subprocess.PIPE)
     try:
         # Its title is there a moment after its start.
-        until(
+        wait_until(
             lambda: [container.running for container in engine.scan()] == [False] and engine.again_s == STARTING_S, "it"
         )
     finally:

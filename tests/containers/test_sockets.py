@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from containers.served import Helper, until
+from containers.served import Helper
 from containers.test_hanging import ask
 from containers.test_recorded import DATA, by_name, task_of_engine
 from peers import require
@@ -25,6 +25,7 @@ from pypcp.resolver.engines import engine_socket
 from pypcp.resolver.engines.engine_socket import EngineSocket
 from pypcp.resolver.http_get import NoAnswer, get
 from pypcp.resolver.resolver import once
+from waiting import wait_until
 
 RECORDED = DATA / "sockets"
 LIST = "/containers/json?all=1"
@@ -266,6 +267,6 @@ def test_the_helper_asks_the_sockets_of_its_policy_and_none_that_hangs_holds_it_
             path.chmod(0o660)
             os.chown(path, 0, 12345)
         with Helper(tmp_path, policy=policy, PCP_LXC_DIR=str(lxc)) as helper, helper.outsider() as outsider:
-            until(lambda: ask(outsider, "told") == -3, "the container, which has no process of its own")
+            wait_until(lambda: ask(outsider, "told") == -3, "the container, which has no process of its own")
             assert ask(outsider, "other") == -3
             assert ask(outsider, "unheard-of") == ContainerNotFound.code

@@ -14,8 +14,9 @@ from typing import Self
 
 import pytest
 
-from containers.served import children, gone, open_folder, rights, status, until
+from containers.served import children, gone, open_folder, rights, status
 from peers import clean_environment, free_port, require
+from waiting import wait_until
 
 pytestmark = pytest.mark.slow
 PYTHON = "/usr/bin/python3"
@@ -63,7 +64,7 @@ class Up:
 
     def __enter__(self) -> Self:
         self.start()
-        until(lambda: "stop          Ctrl-C" in self.said or self.process.poll() is not None, "the banner", 30)
+        wait_until(lambda: "stop          Ctrl-C" in self.said or self.process.poll() is not None, "the banner", 30)
         assert self.process.poll() is None, self.said
         return self
 
@@ -120,19 +121,19 @@ def test_root_becomes_a_helper_and_a_collector_that_cannot_get_back(installed: I
         assert not own_files(starter) & own_files(up.collector)
         assert "root cannot be had back" in up.said
         assert "reduced" not in up.said
-        until(lambda: up.has("containers.helper.confined"), "the helper's metrics", 20)
+        wait_until(lambda: up.has("containers.helper.confined"), "the helper's metrics", 20)
         shared = own_files(guard) & own_files(up.collector)
         assert [file[:5] for file in shared] == ["pipe:"] * 2  # on which it asks for the helper's metrics
         family = [up.process.pid, *children(up.process.pid), up.collector]
-    until(lambda: all(map(gone, family)), "the end of all")
+    wait_until(lambda: all(map(gone, family)), "the end of all")
 
 
 def test_a_collector_that_died_comes_back_with_the_helpers_metrics(installed: Installation) -> None:
     with Up(installed, "--account", "daemon") as up:
-        until(lambda: up.has("containers.helper.confined"), "the helper's metrics", 20)
+        wait_until(lambda: up.has("containers.helper.confined"), "the helper's metrics", 20)
         os.kill(up.collector, signal.SIGKILL)
-        until(lambda: up.said.count("stop          Ctrl-C") == 2, "another banner", 20)
-        until(lambda: up.has("containers.helper.confined"), "the helper's metrics", 20)
+        wait_until(lambda: up.said.count("stop          Ctrl-C") == 2, "another banner", 20)
+        wait_until(lambda: up.has("containers.helper.confined"), "the helper's metrics", 20)
 
 
 def test_where_others_could_change_the_program_there_is_no_helper_and_the_way_to_one_is_said() -> None:
@@ -144,7 +145,7 @@ def test_where_others_could_change_the_program_there_is_no_helper_and_the_way_to
             assert up.has("kernel.all.load")
         with Up(theirs, "--account", "daemon", "--trust-environment") as up:
             assert "can become root" in up.said
-            until(lambda: up.has("containers.helper.confined"), "the helper's metrics", 20)
+            wait_until(lambda: up.has("containers.helper.confined"), "the helper's metrics", 20)
 
 
 def test_where_no_account_could_collect_root_does_and_says_so(installed: Installation, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from containers.collectors import OURS, HelpedDaemon
 from containers.engines import Containerd, Docker, Lxc, Podman, engine, some
-from containers.served import until
 from pypcp.pmapi.blocking import BlockingContext
+from waiting import wait_until
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow]
 Freezing = Docker | Podman | Lxc | Containerd
@@ -71,8 +71,8 @@ def agrees(told: Told, any_engine: Freezing, name: str, state: str) -> None:
     """Both come to say that it is in this state: one of the flags, or none and no process."""
     live = state in ("running", "paused")
     shown = (state if live or state == "restarting" else "", live)
-    until(lambda: any_engine.state(name) == state, f"{name} to be {state}")
-    until(lambda: told(name) == shown, f"{name} to be shown as {state}, not as {told(name)}", 5)
+    wait_until(lambda: any_engine.state(name) == state, f"{name} to be {state}")
+    wait_until(lambda: told(name) == shown, f"{name} to be shown as {state}, not as {told(name)}", 5)
 
 
 def test_a_container_that_is_frozen_is_paused_and_not_running(told: Told, any_engine: Freezing) -> None:

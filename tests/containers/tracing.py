@@ -10,8 +10,8 @@ import platform
 import signal
 from collections.abc import Iterator
 
-from containers.served import until
 from peers import require
+from waiting import wait_until
 
 _SEIZE, _INTERRUPT, _STEP, _GET_REGISTERS, _SET_REGISTERS, _DETACH = 0x4206, 0x4207, 9, 12, 13, 17
 _ANY_CHILD = 0x40000000
@@ -89,7 +89,7 @@ def stopped(tid: int) -> Iterator[Tracee]:
     """The thread, held where it waits; it goes on afterwards as if nothing had been."""
     require(platform.machine() == "x86_64", "an x86-64, whose registers this test knows")
     found: list[Tracee] = []
-    until(lambda: found or _stop(tid, found), f"thread {tid} to wait in a system call")
+    wait_until(lambda: found or _stop(tid, found), f"thread {tid} to wait in a system call")
     [tracee] = found
     try:
         yield tracee

@@ -7,7 +7,6 @@ import signal
 import socket
 import struct
 import subprocess
-import time
 
 import pytest
 
@@ -17,6 +16,7 @@ from pypcp.model.ids import InDom
 from pypcp.wire.handshake import Creds
 from pypcp.wire.instance import InstanceRequest
 from pypcp.wire.pdu import PduType, encode
+from waiting import wait_until
 
 SIMPLE_NAMES = f"{PMDAS}/simple/root"
 SAMPLE_NAMES = f"{PMDAS}/sample/root"
@@ -143,15 +143,14 @@ def test_an_agent_can_be_connected_to_on_every_kind_of_socket(tmp_path, transpor
 
 def wait_until_it_listens(transport, place) -> None:
     """By looking, not by connecting: the agent takes one connection only."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if transport == "unix" and place.exists():
-            return
+
+    def listens() -> bool:
+        if transport == "unix":
+            return place.exists()
         with open("/proc/net/tcp6" if transport == "ipv6" else "/proc/net/tcp") as file:
-            if transport != "unix" and any(f":{place:04X} 0" in line and " 0A " in line for line in file):
-                return
-        time.sleep(0.01)
-    pytest.fail(f"no agent listens on {place}")
+            return any(f":{place:04X} 0" in line and " 0A " in line for line in file)
+
+    wait_until(listens, f"an agent listens on {place}")
 
 
 def test_printing_and_child_processes_do_not_reach_the_daemon(tmp_path):
@@ -177,11 +176,8 @@ def test_printing_and_child_processes_do_not_reach_the_daemon(tmp_path):
 
 def finished_log(path) -> str:
     """The log of an agent that ends after dbpmda has."""
-    deadline = time.monotonic() + 10
-    while not re.search(r"\nLog finished \w{3} \w{3} .*\n$", log := path.read_text()):
-        assert time.monotonic() < deadline, log
-        time.sleep(0.01)
-    return log
+    wait_until(lambda: re.search(r"\nLog finished \w{3} \w{3} .*\n$", path.read_text()), path.read_text)
+    return path.read_text()
 
 
 def test_an_agent_that_cannot_be_imported_ends_with_one_clear_word_in_its_log(tmp_path):

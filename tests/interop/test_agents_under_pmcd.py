@@ -3,26 +3,17 @@
 import os
 import re
 import subprocess
-import time
 
 import pytest
 
 from interop.agents import PMDAS, SERVE, dynamic_names, pmcd_with
 from peers import Daemon, StockPmcd, clean_environment, compiled_agent, require, stock
-
-LIMIT_S = 20.0
+from waiting import wait_until
 
 
 def pminfo(daemon: Daemon, *arguments: object, at: str | None = None) -> str:
     run = stock("pminfo", "-h", at or daemon.tcp, *arguments)
     return run.stdout + run.stderr
-
-
-def eventually(condition) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module", params=["stock", "ours"])
@@ -89,7 +80,7 @@ def test_a_client_of_ours_is_known_by_its_uid_and_forgotten_when_it_ends(pmcd, t
     with pmcd_with(pmcd, "who", 300, agent, names, state=tmp_path) as daemon:
         assert ended_so_far(daemon) >= 0
         before = ended_so_far(daemon)
-        eventually(lambda: ended_so_far(daemon) > before)
+        wait_until(lambda: ended_so_far(daemon) > before)
 
 
 def ended_so_far(daemon: Daemon) -> int:
@@ -143,7 +134,7 @@ def test_an_agent_that_is_not_ready_is_asked_again_when_it_is(pmcd, tmp_path):
         stored = stock("pmstore", "-h", daemon.tcp, "sample.not_ready", "1")
         assert "new value=1" in stored.stdout
         assert "Try again" in pminfo(daemon, "-f", "sample.long.one")
-        eventually(lambda: "value 1" in pminfo(daemon, "-f", "sample.long.one"))
+        wait_until(lambda: "value 1" in pminfo(daemon, "-f", "sample.long.one"))
 
 
 def test_an_agent_that_is_configured_notready_is_asked_once_it_is_prepared(pmcd, tmp_path):
@@ -165,7 +156,7 @@ def test_an_agent_that_is_configured_notready_is_asked_once_it_is_prepared(pmcd,
     with pmcd_with(pmcd, "slow", 300, agent, names, "--notready", state=tmp_path, notready=True) as daemon:
         assert "Try again" in pminfo(daemon, "-f", "slow.value")
         (tmp_path / "go").touch()
-        eventually(lambda: "value 42" in pminfo(daemon, "-f", "slow.value"))
+        wait_until(lambda: "value 42" in pminfo(daemon, "-f", "slow.value"))
 
 
 def test_pmlogger_records_an_agents_values_and_events(pmcd, tmp_path):
@@ -216,10 +207,10 @@ def test_each_client_reads_an_agents_events_at_its_own_pace(pmcd, tmp_path):
         )
         with seen:
             clients = lambda: pminfo(daemon, "-f", "journal.log.clients")  # noqa: E731
-            eventually(lambda: "value 1" in clients())
+            wait_until(lambda: "value 1" in clients())
             stock("pmstore", "-h", daemon.tcp, "journal.write", "disk is full")
             printed, _ = seen.communicate(timeout=30)
-        eventually(lambda: "value 0" in clients())
+        wait_until(lambda: "value 0" in clients())
     assert 'journal.log.line "disk is full"' in printed
     assert "journal.log.severity 3" in printed
 

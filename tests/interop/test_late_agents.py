@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 
 from interop.stock_agents import AGENTS, OurPmcd
 from peers import Daemon, StockAgent, clean_environment, stock
+from waiting import wait_until
 
 FAKE_AGENT = Path(__file__).parents[1] / "fakes" / "agent.py"
 LIMIT_S = 60
@@ -67,14 +67,15 @@ def rules(daemon: Daemon, directory: Path) -> list[str]:
 
 def wait_for_rules(daemon: Daemon) -> None:
     """Both rules have fired again and again."""
-    deadline = time.monotonic() + LIMIT_S
     log = daemon.directory / "pmie.log"
-    while True:
-        said = log.read_text() if log.exists() else ""
-        if all(said.count(f"{metric} is") >= least for metric, least in (("fake100.value", 5), ("fake101.value", 2))):
-            return
-        assert time.monotonic() < deadline, said
-        time.sleep(0.05)
+
+    def said() -> str:
+        return log.read_text() if log.exists() else ""
+
+    def fired(metric: str, least: int) -> bool:
+        return said().count(f"{metric} is") >= least
+
+    wait_until(lambda: fired("fake100.value", 5) and fired("fake101.value", 2), said, LIMIT_S)
 
 
 @pytest.fixture(scope="module", params=["late 1.2", "recovering 1.2"])

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,8 +10,7 @@ import pytest
 
 from peers import STOCK_PATH, StockPmcd, clean_environment, require
 from pypcp.pmcd.map_files import LoggerInstance, PmieInstance, pmies, pmloggers
-
-LIMIT_S = 15.0
+from waiting import LIMIT_S, wait_until
 
 
 @pytest.fixture
@@ -50,11 +48,8 @@ def start(tmp_path: Path, places: dict[str, str]) -> Iterator[Callable[..., int]
 
 
 def wait_for(what: Callable[[], list[object]], count: int) -> list[object]:
-    deadline = time.monotonic() + LIMIT_S
-    while len(found := what()) < count:
-        assert time.monotonic() < deadline, f"{count} expected, there are {found}"
-        time.sleep(0.01)
-    return found
+    wait_until(lambda: len(what()) >= count, lambda: f"{count} expected, there are {what()}")
+    return what()
 
 
 def test_a_primary_logger_is_found(

@@ -9,8 +9,9 @@ import pytest
 
 from containers.collectors import OURS, STOCKS, HelpedDaemon, StockDaemon
 from containers.engines import Docker, Engine, Podman, engine, some
-from containers.served import open_folder, until
+from containers.served import open_folder
 from peers import STOCK_PMCD, require
+from waiting import wait_until
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow]
 IN_THE_CONTAINER = (
@@ -39,7 +40,7 @@ def without_values(shown: str) -> str:
 
 
 def seen(fetch: Fetch) -> tuple[str, str]:
-    until(lambda: 'value "web-host"' in fetch("kernel.uname.nodename", container="web"), "the container", 20)
+    wait_until(lambda: 'value "web-host"' in fetch("kernel.uname.nodename", container="web"), "the container", 20)
     return fetch(*IN_THE_CONTAINER, container="web"), without_values(fetch(*BY_ITS_CONTROL_GROUP, container="web"))
 
 

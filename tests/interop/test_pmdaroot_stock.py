@@ -16,11 +16,12 @@ import pytest
 
 from containers.collectors import STOCKS, StockDaemon
 from containers.engines import Engine, Lxc, engine
-from containers.served import Helper, answers, children, gone, open_folder, status, until
+from containers.served import Helper, answers, children, gone, open_folder, status
 from peers import STOCK_PATH, STOCK_PMCD, clean_environment, require, stock
 from pypcp.errors import ContainerNotFound, OsError, PcpError
 from pypcp.pmda.rootclient import RootClient
 from pypcp.wire.root import Kind, LookupRequest, encode
+from waiting import wait_until
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 _PIDFD_GETFD = 438
@@ -92,7 +93,7 @@ def stock_server(lxc: Engine, tmp_path: Path) -> Iterator[Path]:
     dbpmda.stdin.write(f"open pipe {STOCKS} -d 1 -s {socket} -l {tmp_path}/stock.log\n")
     dbpmda.stdin.flush()
     try:
-        until(lambda: answers(socket), "stock's pmdaroot")
+        wait_until(lambda: answers(socket), "stock's pmdaroot")
         yield socket
     finally:
         dbpmda.stdin.close()
@@ -119,7 +120,7 @@ def test_our_client_starts_waits_and_terminates_with_stocks_server(stock_server:
         os.close(agent.stdin)
         os.close(agent.stdout)
         client.process_terminate(agent.pid, force=True)
-        until(lambda: gone(agent.pid), "the end of the agent")
+        wait_until(lambda: gone(agent.pid), "the end of the agent")
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +161,7 @@ def test_stocks_agents_switch_to_a_container_through_ours(daemon: StockDaemon) -
 def test_a_container_that_never_ran_does_not_become_the_host(daemon: StockDaemon, lxc: Engine) -> None:
     assert isinstance(lxc, Lxc)
     lxc.create("created")
-    until(lambda: 'value "created"' in daemon.fetch("containers.name"), "the container")
+    wait_until(lambda: 'value "created"' in daemon.fetch("containers.name"), "the container")
     shown = daemon.fetch("kernel.uname.nodename", container="created")
     assert "No such process" in shown
     assert os.uname().nodename not in shown.replace("kernel.uname.nodename", "")
@@ -170,8 +171,10 @@ def test_agents_and_their_look_ups_survive_the_death_of_each_worker(daemon: Stoc
     before = daemon.agents()
     for pid in [pid for pid in children(daemon.starter) if pid not in before.values()]:
         os.kill(pid, signal.SIGKILL)
-        until(lambda: 'value "known-host"' in daemon.fetch("kernel.uname.nodename", container="known"), "an answer")
-        until(lambda: '"known"] value "lxc"' in daemon.fetch("containers.engine"), "metrics")
+        wait_until(
+            lambda: 'value "known-host"' in daemon.fetch("kernel.uname.nodename", container="known"), "an answer"
+        )
+        wait_until(lambda: '"known"] value "lxc"' in daemon.fetch("containers.engine"), "metrics")
     assert daemon.agents() == before
 
 
@@ -222,7 +225,7 @@ def own_connection(pid: int, path: Path) -> socket.socket:
 def test_p8_a_daemon_that_sends_nonsense_itself_loses_that_connection_and_its_agents_nothing(lxc: Engine) -> None:
     require(os.geteuid() == 0 and Path(STOCK_PMCD).exists(), "root, and stock's pmcd (Debian package pcp)")
     with open_folder() as folder, StockDaemon(folder, lxc.environment) as started:
-        until(lambda: looks_in(started) and tells(started), "service")
+        wait_until(lambda: looks_in(started) and tells(started), "service")
         before = started.everybody()
         with own_connection(started.pid, started.socket) as control:
             control.sendall(lying(Kind.START_REQUEST, length=8012))
@@ -254,16 +257,16 @@ def test_no_answer_is_lost_or_sent_twice_however_often_the_workers_die(daemon: S
         for pid in [pid for pid in children(daemon.starter) if pid not in before.values()]:
             assert tells(daemon)  # the answer is on its way to the daemon when the worker is killed
             os.kill(pid, signal.SIGKILL)
-            until(lambda: tells(daemon) and looks_in(daemon), "metrics and look-ups")
+            wait_until(lambda: tells(daemon) and looks_in(daemon), "metrics and look-ups")
     assert daemon.agents() == before
 
 
 def test_agents_survive_the_death_of_the_starter_and_look_into_containers_as_before(daemon: StockDaemon) -> None:
     before, victim = daemon.agents(), daemon.starter
     os.kill(victim, signal.SIGKILL)
-    until(lambda: gone(victim) and children(daemon.helper), "a new starter")
-    until(lambda: tells(daemon), "metrics")
-    until(lambda: looks_in(daemon), "look-ups of an agent that does not connect again")
+    wait_until(lambda: gone(victim) and children(daemon.helper), "a new starter")
+    wait_until(lambda: tells(daemon), "metrics")
+    wait_until(lambda: looks_in(daemon), "look-ups of an agent that does not connect again")
     assert 'value "known-host"' in daemon.fetch("pmcd.hostname", container="known")
     assert not any(gone(pid) for pid in before.values())
     assert "value" in daemon.fetch("kernel.all.load", "proc.nprocs")
@@ -272,17 +275,17 @@ def test_agents_survive_the_death_of_the_starter_and_look_into_containers_as_bef
 def test_a_killed_guard_costs_the_daemon_its_pipe_and_nobody_else_anything(lxc: Engine) -> None:
     require(os.geteuid() == 0 and Path(STOCK_PMCD).exists(), "root, and stock's pmcd (Debian package pcp)")
     with open_folder() as folder, StockDaemon(folder, lxc.environment) as started:
-        until(lambda: looks_in(started), "look-ups")
+        wait_until(lambda: looks_in(started), "look-ups")
         agents, starter = started.agents(), started.starter
         os.kill(started.helper, signal.SIGKILL)
-        until(lambda: looks_in(started), "look-ups")
+        wait_until(lambda: looks_in(started), "look-ups")
         os.kill(started.pid, signal.SIGHUP)  # has the daemon start again what has ended
-        until(lambda: tells(started), "metrics", 40)
+        wait_until(lambda: tells(started), "metrics", 40)
         assert not any(gone(pid) for pid in agents.values())
         successor = children(starter)[-1]
         everybody = [started.pid, starter, *children(starter), *children(successor)]
         os.kill(started.pid, signal.SIGTERM)
-        until(lambda: all(map(gone, everybody)), "the end of all with the daemon", 40)
+        wait_until(lambda: all(map(gone, everybody)), "the end of all with the daemon", 40)
 
 
 def waits_in(pid: int) -> str:
@@ -299,7 +302,7 @@ class Parts:
         self.settle()
 
     def settle(self) -> None:
-        until(self._all_there, "all parts", 30)
+        wait_until(self._all_there, "all parts", 30)
 
     def _all_there(self) -> bool:
         """A starter has all of root's rights, a worker has none."""
@@ -320,11 +323,11 @@ class Parts:
         """Not in the moment of a reply: a client for which it is not certain whether it was sent is disconnected."""
         victim = self.pids[name]
         if name in ("resolver", "starter"):
-            until(
+            wait_until(
                 lambda: status(victim)["State"].startswith("S") and "futex" not in waits_in(victim), f"{name} to wait"
             )
         os.kill(victim, signal.SIGKILL)
-        until(lambda: gone(victim), f"the end of the {name}")
+        wait_until(lambda: gone(victim), f"the end of the {name}")
 
     def descriptors(self) -> dict[str, int]:
         return {name: len(os.listdir(f"/proc/{pid}/fd")) for name, pid in self.pids.items()}
@@ -333,16 +336,16 @@ class Parts:
 def test_parts_killed_in_turn_again_and_again_are_back_within_seconds_and_leave_nothing(lxc: Engine) -> None:
     require(os.geteuid() == 0 and Path(STOCK_PMCD).exists(), "root, and stock's pmcd (Debian package pcp)")
     with open_folder() as folder, StockDaemon(folder, lxc.environment) as started:
-        until(lambda: looks_in(started) and tells(started), "service")
+        wait_until(lambda: looks_in(started) and tells(started), "service")
         parts = Parts(started)
         counts: list[dict[str, int]] = []
         for _ in range(4):
             for name in ("resolver", "reader", "starter", "guard"):
                 parts.kill(name)
                 if name == "guard":
-                    until(lambda: looks_in(started), "look-ups", 5)
+                    wait_until(lambda: looks_in(started), "look-ups", 5)
                     os.kill(started.pid, signal.SIGHUP)  # has the daemon start again what has ended
-                until(lambda: looks_in(started) and tells(started), f"service after the {name}'s end", 5)
+                wait_until(lambda: looks_in(started) and tells(started), f"service after the {name}'s end", 5)
                 assert 'value "known-host"' in started.fetch("pmcd.hostname", container="known")
                 assert "Container not found" in started.fetch("kernel.uname.nodename", container="nosuch")
                 assert not any(map(gone, parts.agents))
@@ -351,7 +354,7 @@ def test_parts_killed_in_turn_again_and_again_are_back_within_seconds_and_leave_
         assert all(count <= counts[0][name] for name, count in counts[-1].items()), counts
         everybody = [started.pid, *parts.pids.values(), *parts.agents]
         os.kill(started.pid, signal.SIGTERM)
-        until(lambda: all(map(gone, everybody)), "the end of all with the daemon", 40)
+        wait_until(lambda: all(map(gone, everybody)), "the end of all with the daemon", 40)
 
 
 def test_the_daemons_end_is_the_end_of_helper_and_agents(lxc: Engine) -> None:
@@ -359,7 +362,7 @@ def test_the_daemons_end_is_the_end_of_helper_and_agents(lxc: Engine) -> None:
     with open_folder() as folder, StockDaemon(folder, lxc.environment) as started:
         everybody = started.everybody()
         os.kill(started.pid, signal.SIGKILL)
-        until(lambda: all(map(gone, everybody)), "their end", 30)
+        wait_until(lambda: all(map(gone, everybody)), "their end", 30)
 
 
 def test_a_failure_is_the_same_exception_whoever_serves(stock_server: Path, tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from containers.collectors import OURS, STOCKS, HelpedDaemon
 from containers.engines import Engine, engine
-from containers.served import Helper, children, status, until
+from containers.served import Helper, children, status
 from peers import PMDAS, require
+from waiting import wait_until
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
@@ -30,7 +31,7 @@ def lxc() -> Iterator[Engine]:
 def test_agents_are_started_by_the_helper_and_switch_to_containers(root: str, lxc: Engine) -> None:
     require(os.geteuid() == 0 and Path(PMDAS, "root/pmdaroot").exists(), "root, and stock's agents (package pcp)")
     with HelpedDaemon(root, lxc.environment) as daemon:
-        until(lambda: "value" in daemon.fetch("kernel.all.load"), "stock's linux agent")
+        wait_until(lambda: "value" in daemon.fetch("kernel.all.load"), "stock's linux agent")
         below = {status(pid)["Name"] for pid in children(daemon.pid)}
         assert not below & {"pmdaproc", "pmdalinux"}, "they are the helper's children"
         assert 'value "known-host"' in daemon.fetch("kernel.uname.nodename", container="known")
@@ -61,7 +62,9 @@ def test_stocks_agents_find_our_helper_where_another_has_its_place(lxc: Engine, 
         other.bind(str(var / "pmcd" / "root.socket"))
         other.listen()
         with daemon.helper, daemon:
-            until(lambda: 'value "known-host"' in daemon.fetch("kernel.uname.nodename", container="known"), "a look-up")
+            wait_until(
+                lambda: 'value "known-host"' in daemon.fetch("kernel.uname.nodename", container="known"), "a look-up"
+            )
 
 
 class OwnAgents(HelpedDaemon):
@@ -77,7 +80,7 @@ class OwnAgents(HelpedDaemon):
 def test_a_client_that_looks_into_a_container_never_gets_the_hosts_values_for_it(lxc: Engine) -> None:
     require(os.geteuid() == 0, "root")
     with OwnAgents(lxc.environment) as daemon:
-        until(lambda: 'value "known-host"' in daemon.fetch("pmcd.hostname", container="known"), "the helper")
+        wait_until(lambda: 'value "known-host"' in daemon.fetch("pmcd.hostname", container="known"), "the helper")
         for _ in range(2):
             assert 'value "known-host"' in daemon.fetch("pmcd.hostname", container="known")
             assert f'value "{os.uname().nodename}"' in daemon.fetch("pmcd.hostname")

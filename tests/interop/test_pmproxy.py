@@ -2,16 +2,15 @@
 
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from interop.stock_agents import Pair, pair, said
 from peers import clean_environment, free_port, require
+from waiting import wait_until
 
 PMPROXY = Path("/usr/lib/pcp/bin/pmproxy")
-LIMIT_S = 20.0
 CONTROL = "pmproxy.control."
 
 
@@ -30,13 +29,6 @@ def stocks_pmproxy(directory: Path) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {LIMIT_S} s: {what}"
-        time.sleep(0.05)
-
-
 def published(daemons: Pair) -> list[str]:
     return [name for name in said(daemons.ours, "pminfo", "pmproxy").split() if not name.startswith(CONTROL)]
 
@@ -46,13 +38,13 @@ def test_what_pmproxy_tells_of_itself_is_seen_alike() -> None:
         ours, theirs = (each.directory / "tmp" for each in daemons.both)
         with stocks_pmproxy(theirs) as process:
             (ours / "pmproxy").symlink_to(theirs / "pmproxy")
-            wait_for(lambda: len(published(daemons)) >= 30, "pmproxy's metrics")
+            wait_until(lambda: len(published(daemons)) >= 30, "pmproxy's metrics")
             process.send_signal(signal.SIGSTOP)  # so that both find the same values
             names = published(daemons)
             for options in (["-d", "-m", "-t", "-T", "-f"], ["-l"]):
                 seen = [sorted(said(each, "pminfo", *options, *names).split("\n\n")) for each in daemons.both]
                 assert seen[0] == seen[1]
             assert f"value {process.pid}" in said(daemons.ours, "pminfo", "-f", "pmproxy.pid")
-        wait_for(lambda: not published(daemons), "the end of its metrics")
+        wait_until(lambda: not published(daemons), "the end of its metrics")
         left = [sorted(said(each, "pminfo", "pmproxy").split()) for each in daemons.both]
         assert left[0] == left[1]

@@ -5,13 +5,13 @@ import os
 import re
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from peers import STOCK_PATH, Daemon, OurDaemon, StockPmcd, clean_environment, require, stock
+from waiting import wait_until
 
 DESCRIPTION = re.compile(
     r"^(?P<name>\S+) PMID: (?P<pmid>\S+)\n"
@@ -98,15 +98,17 @@ def logger(daemon: Daemon, directory: Path) -> Iterator[int]:
     process = subprocess.Popen(command, env=environment, cwd=directory)
     try:
         mark = marks / str(process.pid)
-        deadline = time.monotonic() + 20
-        while not (mark.exists() and mark.read_text().count("\n") >= 3):
-            assert process.poll() is None, (directory / "log").read_text()
-            assert time.monotonic() < deadline, "pmlogger has left no mark"
-            time.sleep(0.01)
+        log = directory / "log"
+        wait_until(lambda: process.poll() is not None or is_whole(mark), lambda: log.read_text())
+        assert process.poll() is None, log.read_text()
         yield process.pid
     finally:
         process.terminate()
         process.wait(20)
+
+
+def is_whole(mark: Path) -> bool:
+    return mark.exists() and mark.read_text().count("\n") >= 3
 
 
 # Who may change what

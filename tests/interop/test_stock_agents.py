@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import pytest
 
 from interop.stock_agents import OurPmcd, Pair, TheirPmcd, pair, said
 from peers import Daemon, clean_environment, compiled_agent, free_port
+from waiting import wait_until
 
-LIMIT_S = 20.0
 C_AGENTS = ("root", "pmcd", "simple", "trivial.python", "sample", "linux", "proc", "xfs", "kvm", "jbd2", "mmv")
 NAMES = (
     *("simple", "trivial", "sample", "kernel", "mem", "disk", "network", "filesys", "ipc", "nfs", "hinv"),
@@ -37,10 +36,10 @@ def without_redirected(text: str) -> str:
 
 
 def eventually_says(daemon: Daemon, what: str, *arguments: object) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while what not in (text := said(daemon, *map(str, arguments))):
-        assert time.monotonic() < deadline, text
-        time.sleep(0.02)
+    def text() -> str:
+        return said(daemon, *map(str, arguments))
+
+    wait_until(lambda: what in text(), text)
 
 
 @pytest.mark.parametrize("name", NAMES)

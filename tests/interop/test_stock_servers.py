@@ -4,7 +4,6 @@ import json
 import re
 import socket
 import subprocess
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -13,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from peers import OurDaemon, clean_environment, free_port, require, stock
+from waiting import LIMIT_S, wait_until
 
 PMPROXY = Path("/usr/lib/pcp/bin/pmproxy")
-LIMIT_S = 20.0
 USED = r"(?m)^used: +[\d.]+$"
 
 
@@ -30,18 +29,10 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     (directory / "pmproxy").mkdir()
     with subprocess.Popen([PMPROXY, "-f", "-A", *where, *logs], env=environment, cwd=directory) as process:
         try:
-            wait_for(lambda: answers(port), "pmproxy")
+            wait_until(lambda: answers(port), "pmproxy")
             yield port
         finally:
             process.kill()
-
-
-def wait_for(condition: object, what: str) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {LIMIT_S} s: {what}"
-        time.sleep(0.05)
 
 
 def answers(port: int) -> bool:
@@ -92,7 +83,7 @@ def test_pmie_evaluates_rules_over_our_daemon(our_daemon: OurDaemon, tmp_path: P
     command = ["/usr/bin/pmie", "-v", "-U", "root", "-h", our_daemon.tcp, "-c", str(configuration), "-l", str(log)]
     with subprocess.Popen(command, env=clean_environment()) as process:
         try:
-            wait_for(lambda: log.exists() and re.search(USED, log.read_text()), "rules and rates")
+            wait_until(lambda: log.exists() and re.search(USED, log.read_text()), "rules and rates")
         finally:
             process.terminate()
     said = log.read_text()

@@ -161,6 +161,13 @@ def test_files_that_say_the_same_numbers_share_metrics_with_the_instances_of_all
     assert tester.instances("mmv.column") == {0: "one", 9: "nine"}
 
 
+def test_a_file_that_lacks_the_domain_of_a_metric_takes_nothing_from_others_that_have_it(tester, tmp_path):
+    (tmp_path / "a").write_bytes(whole_file())
+    (tmp_path / "b").write_bytes(whole_file().replace(struct.pack("=II", 5, 2), struct.pack("=II", 6, 2), 1))
+    assert tester.fetch("mmv.a.column") == {"one": -1, "nine": 77}
+    assert tester.fetch("mmv.control.files") == 2
+
+
 def test_a_file_that_loses_its_values_has_none(tester, tmp_path):
     path = tmp_path / "acme"
     path.write_bytes(whole_file())

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -28,10 +30,6 @@ _REST: Final = 20
 """Where reading all files took longer than that, they are left alone for so many times as long."""
 
 
-Parts = dict[Metric, list[Part]]
-"""Which files have a metric: the one that declared it first."""
-
-
 class Directory:
     """Keeps an agent's metrics what the files of a directory say. Looking whether they changed takes microseconds.
 
@@ -43,7 +41,6 @@ class Directory:
         self._agent = agent
         self._path = path
         self._exports: list[_Export] = []
-        self._parts: Parts = {}
         self._seen: object = None
         self._unfinished: dict[Path, object] = {}
         self._not_before = 0.0
@@ -77,10 +74,25 @@ class Directory:
             except (OSError, ValueError) as error:
                 log.info("%s is left out: %s", path, error)
                 self._unfinished[path] = stamp
-        for metric, parts in self._parts.items():
-            if metric.indom is not None and not _has_all(metric.indom, parts):
-                metric.read = read_together(metric.indom.ids, parts)
+        self._share()
         self._agent.names_changed()
+
+    def _share(self) -> None:
+        """Processes of one program choose the same numbers: as in stock, a metric has the instances of all."""
+        instances: dict[Indom, list[Mapping[int, str]]] = defaultdict(list)
+        parts: dict[Metric, list[Part]] = defaultdict(list)
+        for export in self._exports:
+            for serial, indom in export.indoms.items():
+                instances[indom].append(export.file.layout.indoms[serial].instances)
+            for declared, part in export.parts:
+                parts[declared].append(part)
+        for indom, several in instances.items():
+            if len(several) > 1:
+                together = _union(several)
+                indom.replace(together.values(), together)
+        for declared, those in parts.items():
+            if declared.indom is not None and len(instances[declared.indom]) > 1:
+                declared.read = read_together(those)
 
     def _paths(self) -> list[Path]:
         found = sorted(self._path.glob("[!.]*")) if self._path.is_dir() else []
@@ -93,7 +105,7 @@ class Directory:
         try:
             if not file.alive:
                 raise ValueError("its process is gone")
-            export = _Export(self._agent, file, _cluster_for(file, clusters), self._parts)
+            export = _Export(self._agent, file, _cluster_for(file, clusters))
         except BaseException:
             file.close()
             raise
@@ -109,29 +121,30 @@ class Directory:
             export.withdraw()
             export.file.close()
         self._exports.clear()
-        self._parts.clear()
         self._unfinished.clear()
 
 
 class _Export:
     """The metrics and instance domains of one file, which come and go together. ``ValueError``: they cannot be had.
 
-    What other files have said before, in ``parts``, this one adds to: processes of one program choose the same numbers.
+    ``indoms`` by serial and ``parts`` of metrics are all that the file has, also what another file declared first.
     """
 
-    def __init__(self, agent: Agent, file: MappedFile, cluster: int, parts: Parts) -> None:
+    def __init__(self, agent: Agent, file: MappedFile, cluster: int) -> None:
         self.file = file
+        self.indoms: dict[int, Indom] = {}
+        self.parts: list[tuple[Metric, Part]] = []
         self._agent = agent
-        self._parts = parts
         self._metrics: list[Metric] = []
         self._indoms: list[Indom] = []
         labels = file.labels_of(LabelType.CLUSTER)
         try:
-            indoms = {serial: self._indom(cluster, serial) for serial in file.layout.indoms}
+            for serial in file.layout.indoms:
+                self.indoms[serial] = self._indom(cluster, serial)
             metrics = agent.cluster(cluster, file.read)
             agent.label_cluster(cluster, labels.labels, labels.notes)
             for metric in file.layout.metrics:
-                self._declare_if_possible(metrics, metric, indoms)
+                self._declare_if_possible(metrics, metric)
         except BaseException:
             self.withdraw()
             raise
@@ -143,44 +156,42 @@ class _Export:
         for indom in self._indoms:
             self._agent.registry.remove_indom(indom)
 
-    def _declare_if_possible(self, cluster: Cluster, metric: MappedMetric, indoms: dict[int, Indom]) -> None:
+    def _declare_if_possible(self, cluster: Cluster, metric: MappedMetric) -> None:
         try:
-            self._declare(cluster, metric, indoms)
+            self._declare(cluster, metric)
         except (PcpError, ValueError, KeyError) as error:
             log.warning("%s: metric %r is left out: %s", self.file.path.name, metric.name, error)
 
-    def _declare(self, cluster: Cluster, metric: MappedMetric, indoms: dict[int, Indom]) -> None:
+    def _declare(self, cluster: Cluster, metric: MappedMetric) -> None:
         name = f"{self._agent.name}.{self.file.name_of(metric)}"
         check_name(name)
-        taken = self._agent.registry.find(cluster.number, metric.item)
-        if taken is not None:
-            # As in stock: both names are those of the first file's metric, which has the instances of both.
-            first = self._parts[taken][0].metric
-            if metric.serial is not None and (metric.serial, metric.type) == (first.serial, first.type):
-                self._parts[taken].append(Part(self.file, metric))
-            if name not in self._agent.names_of(taken.desc.pmid):
-                self._agent.alias(name, taken.desc.pmid)
-            return
-        declared = cluster.metric(
-            name,
-            metric.item,
-            metric.type,
-            self.file.reader_of(metric),
-            indom=None if metric.serial is None else indoms[metric.serial],
-            sem=metric.sem,
-            units=metric.units,
-            help_=metric.help,
-            labels=self.file.labels_of(LabelType.ITEM, metric.item),
-        )
-        self._metrics.append(declared)
-        self._parts[declared] = [Part(self.file, metric)]
+        indom = None if metric.serial is None else self.indoms[metric.serial]
+        declared = self._agent.registry.find(cluster.number, metric.item)
+        if declared is not None:
+            # Both names are those of the first file's metric, as in stock.
+            if name not in self._agent.names_of(declared.desc.pmid):
+                self._agent.alias(name, declared.desc.pmid)
+        else:
+            declared = cluster.metric(
+                name,
+                metric.item,
+                metric.type,
+                self.file.reader_of(metric),
+                indom=indom,
+                sem=metric.sem,
+                units=metric.units,
+                help_=metric.help,
+                labels=self.file.labels_of(LabelType.ITEM, metric.item),
+            )
+            self._metrics.append(declared)
+        if declared.indom is indom and declared.desc.type is metric.type:
+            self.parts.append((declared, Part(self.file, metric)))
 
     def _indom(self, cluster: int, serial: int) -> Indom:
         found = self.file.layout.indoms[serial]
         number = serial_of(cluster, serial)
         known = self._agent.registry.find_indom(number)
         if known is not None:
-            _extend(known, found.instances)
             return known
         labels = self.file.labels_of(LabelType.INDOM, serial)
         declared = self._agent.indom(
@@ -195,16 +206,15 @@ class _Export:
         return declared
 
 
-def _extend(indom: Indom, instances: Mapping[int, str]) -> None:
-    """Add the instances of another file; what has a number or a name that is taken is the one that there is."""
-    names = set(indom.names)
-    new = {number: name for number, name in instances.items() if number not in indom.ids and name not in names}
-    indom.replace([*indom.names, *new.values()], [*indom.ids, *new])
-
-
-def _has_all(indom: Indom, parts: Sequence[Part]) -> bool:
-    """Is the domain what the only part has?"""
-    return len(parts) == 1 and tuple(parts[0].instances) == indom.ids
+def _union(several: Iterable[Mapping[int, str]]) -> dict[int, str]:
+    """The instances of all; a number or a name that is taken already is the one that there is."""
+    together: dict[int, str] = {}
+    names: set[str] = set()
+    for number, name in chain.from_iterable(each.items() for each in several):
+        if number not in together and name not in names:
+            together[number] = name
+            names.add(name)
+    return together
 
 
 def _cluster_for(file: MappedFile, taken: dict[int, MappedFile]) -> int:

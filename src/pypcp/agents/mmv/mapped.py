@@ -106,24 +106,26 @@ class MappedFile:
         return f"{prefix}{metric.name}"
 
     def reader_of(self, metric: MappedMetric) -> Callable[[Values], Any]:
-        """What takes a metric's value, or its values in the order of its instances, out of what was read."""
+        """What takes a metric's value, or its values by instance, out of what was read."""
         if metric.serial is None:
             return self._single(metric, metric.places[None] - self._offset)
         numbers = self.layout.indoms[metric.serial].instances
-        if not numbers:
-            return lambda values: []
-        places = [metric.places[number] - self._offset for number in numbers if number in metric.places]
-        if len(places) < len(numbers) or metric.elapsed or metric.type is ValueType.STRING:
-            return self._one_by_one(metric, list(numbers))
-        read = number_reader(metric.type, places, self._has_sentinels)
+        lacking = not numbers or any(number not in metric.places for number in numbers)
+        if lacking or metric.elapsed or metric.type is ValueType.STRING:
+            return self.reader_by_name(metric)
+        read = number_reader(metric.type, [metric.places[each] - self._offset for each in numbers], self._has_sentinels)
         return lambda values: read(values.data)
 
-    def _one_by_one(self, metric: MappedMetric, numbers: list[int]) -> Callable[[Values], Any]:
-        readers = [
-            self._single(metric, metric.places[number] - self._offset) if number in metric.places else None
-            for number in numbers
-        ]
-        return lambda values: [None if read is None else read(values) for read in readers]
+    def reader_by_name(self, metric: MappedMetric) -> Callable[[Values], dict[str, Any]]:
+        """What takes the values of a metric's instances, of those that have one, by their names."""
+        assert metric.serial is not None
+        names = self.layout.indoms[metric.serial].instances
+        readers = {
+            names[number]: self._single(metric, place - self._offset)
+            for number, place in metric.places.items()
+            if number in names
+        }
+        return lambda values: {name: read(values) for name, read in readers.items()}
 
     def _single(self, metric: MappedMetric, place: int) -> Callable[[Values], Any]:
         if metric.elapsed:
@@ -165,30 +167,19 @@ class Part(NamedTuple):
     file: MappedFile
     metric: MappedMetric
 
-    @property
-    def instances(self) -> Sequence[int]:
-        """The numbers of its instances, in the order of its values."""
-        return () if self.metric.serial is None else list(self.file.layout.indoms[self.metric.serial].instances)
 
-
-def read_together(ids: Sequence[int], parts: Sequence[Part]) -> Callable[[Values], list[Any]]:
-    """What takes a metric's values for ``ids`` out of several files, of which the first has been read.
+def read_together(parts: Sequence[Part]) -> Callable[[Values], dict[str, Any]]:
+    """What takes a metric's values by instance out of several files, of which the first has been read.
 
     Of an instance that several have, the first file's value is taken; none of a file that cannot be read now.
     """
-    position = {number: at for at, number in enumerate(ids)}
-    columns = []
-    for part in parts:
-        places = [position.pop(number, None) for number in part.instances]
-        columns.append((part.file, part.file.reader_of(part.metric), places))
+    readers = [(part.file, part.file.reader_by_name(part.metric)) for part in parts]
 
-    def read(first: Values) -> list[Any]:
-        found: list[Any] = [None] * len(ids)
-        for file, reader, places in columns:
+    def read(first: Values) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for file, reader in reversed(readers):
             with suppress(NoValue, OSError):
-                for place, value in zip(places, reader(first if file is parts[0].file else file.read()), strict=True):
-                    if place is not None:
-                        found[place] = value
+                found |= reader(first if file is readers[0][0] else file.read())
         return found
 
     return read

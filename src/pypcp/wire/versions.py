@@ -77,6 +77,8 @@ class IpcTable:
         self._size = 0
         self.last_fd = _NO_DESCRIPTOR
         """The descriptor used last; to set it is atomic in itself, and what whoever receives a PDU does."""
+        self.highest_fd = 0
+        """The largest descriptor that ever had an entry; 0 before the first."""
 
     # The documented six.
 
@@ -188,6 +190,7 @@ class IpcTable:
             size *= 2
         self._size = size
         self.last_fd = fd
+        self.highest_fd = max(self.highest_fd, fd)
 
     def _entry(self, fd: int) -> Channel:
         self._cover(fd)

@@ -19,6 +19,7 @@ from pypcp.pmcd.security import Security
 from pypcp.pmcd.selfmetrics import zone
 from pypcp.pmda.agent import Agent
 from pypcp.pmda.testing import AgentTester
+from pypcp.wire.versions import Channel
 
 
 def asked(daemon: Daemon) -> AgentTester:
@@ -76,10 +77,15 @@ def test_pdu_counters_wrap_as_32_bit_counters_do(daemon: Daemon, pmcd: AgentTest
 def test_the_process_is_this_one(pmcd: AgentTester) -> None:
     assert pmcd.fetch("pmcd.pid") == os.getpid()
     assert pmcd.fetch("pmcd.simabi") == os.uname().machine
-    highest = pmcd.fetch("pmcd.openfds")
-    assert isinstance(highest, int)
-    assert highest >= max(int(name) for name in os.listdir("/proc/self/fd")) - 1
     assert isinstance(pmcd.fetch("pmcd.datasize"), int)
+
+
+def test_openfds_is_the_highest_descriptor_that_a_peer_has_had(daemon: Daemon, pmcd: AgentTester) -> None:
+    daemon.channels.add(40, Channel())
+    assert pmcd.fetch("pmcd.openfds") == 40
+    daemon.channels.add(7, Channel())
+    daemon.channels.reset(40)
+    assert pmcd.fetch("pmcd.openfds") == 40
 
 
 def test_processor_time_is_counted_since_the_last_fetch_of_the_same_client(daemon: Daemon, pmcd: AgentTester) -> None:

@@ -122,8 +122,8 @@ def _declare_process(cluster: Cluster, daemon: Daemon) -> None:
         "pmcd.openfds",
         17,
         U32,
-        lambda _: max([int(name) for name in os.listdir("/proc/self/fd")]),
-        help_="Highest descriptor in use\nThe largest number of an open file or connection of the daemon.",
+        lambda _: daemon.channels.highest_fd,
+        help_="Highest descriptor of a peer\nThe largest number that a connection to a client or an agent has had so far.",
     )
     cluster.metric(
         "pmcd.sighups",

@@ -123,7 +123,7 @@ def _declare_process(cluster: Cluster, daemon: Daemon) -> None:
         17,
         U32,
         lambda _: daemon.channels.highest_fd,
-        help_="Highest descriptor of a peer\nThe largest number that a connection to a client or an agent has had so far.",
+        help_="Highest descriptor of a peer\nThe largest number that any connection to one has had so far.",
     )
     cluster.metric(
         "pmcd.sighups",

@@ -23,7 +23,7 @@ from pypcp.wire.pdu import encode
 log = logging.getLogger(__name__)
 
 BACKLOG: Final = 4096
-"""How many may wait to be taken in: whoever finds the queue full tries again a second later. The system has its own limit."""
+"""How many may wait to be taken in: whoever finds no room tries again a second later. The system has a limit too."""
 _AT_ONCE: Final = 16
 _PAUSE_S: Final = 0.1
 _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})

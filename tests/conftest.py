@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import importlib.util
+import logging
 import os
 import threading
 import time
@@ -52,6 +53,15 @@ def nothing_left_behind() -> Iterator[None]:
     yield
     left = settled(before)
     assert not left, "left behind by the test: " + ", ".join(sorted(left))
+
+
+@pytest.fixture(autouse=True)
+def the_log_says_as_much_as_before() -> Iterator[None]:
+    """After a test that has a daemon log everything (pmcd.control.debug)."""
+    ours = logging.getLogger("pypcp")
+    before = ours.level
+    yield
+    ours.setLevel(before)
 
 
 @pytest.fixture(autouse=True)

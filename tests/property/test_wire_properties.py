@@ -160,7 +160,7 @@ def test_columns_in_place_are_encoded_as_the_reference_does(
 ) -> None:
     seeds = data.draw(st.lists(pdus.NUMBERS[type_], min_size=1, max_size=5))
     instances = [index - 3 for index in range(count)]
-    column = columns.InPlaceColumn(pmid, type_, instances)
+    column = columns.in_place_column(pmid, type_, instances)
     for seed in seeds:
         values = [seed if index % 3 else seeds[0] for index in range(count)]
         encoded = column.encode(values)
@@ -175,9 +175,9 @@ def test_columns_of_blocks_are_encoded_as_the_reference_does(
 ) -> None:
     seeds = data.draw(st.lists(pdus.NUMBERS[type_], min_size=1, max_size=5))
     instances = [index - 3 for index in range(count)]
-    column = columns.BlockColumn(type_, count)
+    column = columns.block_column(type_, count)
     first_block = words_before + (columns.SET_HEAD_SIZE + columns.PAIR_SIZE * count) // 4
-    pointers = columns.pointer_set(7, instances, first_block, column.block_words)
+    pointers = columns.pointer_set(7, instances, first_block, columns.BLOCK_WORDS[type_])
     for seed in seeds:
         values = [seed if index % 3 else seeds[0] for index in range(count)]
         encoded = pointers + column.encode(values)

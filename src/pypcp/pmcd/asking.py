@@ -64,7 +64,7 @@ def together(questions: Iterable[Callable[[], Any]]) -> Asking[list[Any]]:
         try:
             answers.append(question())
         except PcpError as error:
-            answers.append(error)
+            answers.append(kept(error))
         if isinstance(answers[place], Elsewhere):
             elsewhere.setdefault(answers[place].agent, []).append(place)
     if elsewhere:
@@ -85,7 +85,12 @@ async def _in_turn(answers: list[Any], places: Sequence[int]) -> None:
         try:
             answers[place] = await answers[place]
         except PcpError as error:
-            answers[place] = error
+            answers[place] = kept(error)
+
+
+def kept(error: PcpError) -> PcpError:
+    """An error as an answer: of where it was raised it knows nothing, or with all that is there it would be a cycle."""
+    return error.with_traceback(None)
 
 
 def answer(asking: Asking[Pdu], turns: Turns) -> Pdu | Awaitable[Pdu]:

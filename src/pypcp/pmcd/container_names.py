@@ -23,7 +23,8 @@ _MOST_ASKED: Final = 64
 class _Known(NamedTuple):
     at: float
     name: str
-    error: PcpError | None
+    code: int
+    detail: str
 
 
 class ContainerNames:
@@ -48,8 +49,8 @@ class ContainerNames:
             self.ask(container)
         if known is None or now - known.at > KEPT_S:
             raise TryAgain(f"nothing is known yet of container {container}")
-        if known.error is not None:
-            raise from_code(known.error.code, known.error.detail)
+        if known.code:
+            raise from_code(known.code, known.detail)
         return known.name
 
     def ask(self, container: str) -> asyncio.Task[None] | None:
@@ -69,18 +70,20 @@ class ContainerNames:
             await asyncio.shield(task)
 
     async def _ask(self, container: str) -> None:
-        name = ""
-        error: PcpError | None = None
         try:
             if self._helper is None:
                 raise ContainerNotFound
             name = await self._helper.container_hostname(container)
-        except PcpError as failure:
-            error = failure
+        except PcpError as error:
+            self._learned(container, "", error.code, error.detail)
+        else:
+            self._learned(container, name)
+
+    def _learned(self, container: str, name: str, code: int = 0, detail: str = "") -> None:
         self._known.pop(container, None)
         while len(self._known) >= _KEPT:
             del self._known[next(iter(self._known))]
-        self._known[container] = _Known(time.monotonic(), name, error)
+        self._known[container] = _Known(time.monotonic(), name, code, detail)
 
     def close(self) -> None:
         """Ask nothing any more."""

@@ -107,8 +107,8 @@ class LocalRoute:
     def ask(self, client: Client, call: Callable[[AgentInterface], T]) -> T:
         try:
             return call(self.agent)
-        except Exception as error:
-            raise self._refused(error) from error
+        except Exception as error:  # noqa: BLE001 - the author's code
+            raise self._refused(error) from None  # mostly it is the same, and as its own cause it would be a cycle
 
     def fetch(self, request: FetchRequest, client: Client) -> Fetched:
         """The agent's answer, or the route's refusal for each of the metrics."""

@@ -6,7 +6,7 @@ from operator import methodcaller
 
 from pypcp.errors import NoAgent, PcpError
 from pypcp.model.values import ValueSet
-from pypcp.pmcd.asking import Asking, ask
+from pypcp.pmcd.asking import Asking, ask, kept
 from pypcp.pmcd.router import Route, Router
 from pypcp.pmda.interface import Client
 from pypcp.wire.handshake import Error
@@ -24,14 +24,14 @@ def store(router: Router, client: Client, pdu: Result) -> Asking[Pdu]:
             missing = True
         else:
             shares.setdefault(route.domain, (route, []))[1].append(value_set)
-    failure: PcpError | None = None
+    failures: list[PcpError] = []
     for route, value_sets in shares.values():
         try:
             yield from ask(route, client, NoAgent, methodcaller("store", value_sets, client))
         except PcpError as error:
-            failure = error
+            failures.append(kept(error))
     if missing:
         raise NoAgent()
-    if failure is not None:
-        raise failure
+    if failures:
+        raise failures.pop()
     return Error(0)

@@ -135,13 +135,15 @@ class BlockRun(Run):
     def __init__(self, places: Sequence[int], members: Sequence[Member]) -> None:
         super().__init__(places, members)
         segments = [member.reader.segment for member in members]
-        self._segment = RunSegment([segment for segment in segments if isinstance(segment, BlockSegment)])
+        self._segments = [segment for segment in segments if isinstance(segment, BlockSegment)]
+        self._together = RunSegment(self._segments)
 
     def _take(self, values: list[Any]) -> None:
-        self._segment.load(values)
+        self._together.load(values)
 
     def release(self) -> None:
-        self._segment.release()
+        for segment in self._segments:
+            segment.run = None
 
 
 class WordRun(Run):
@@ -154,12 +156,12 @@ class WordRun(Run):
         at = 0
         for segment in segments:
             if isinstance(segment, InPlaceSegment):
-                self._parts.append((segment.load, slice(at, at + segment.count)))
+                self._parts.append((segment, slice(at, at + segment.count)))
                 at += segment.count
 
     def _take(self, values: list[Any]) -> None:
-        for load, part in self._parts:
-            load(values[part])
+        for segment, part in self._parts:
+            segment.load(values[part])
 
     def release(self) -> None:
         """They have been the readers' all the time."""

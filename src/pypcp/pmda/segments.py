@@ -20,14 +20,15 @@ from typing import Any, Final
 
 from pypcp.model.values import ValueType
 from pypcp.wire.columns import (
+    BLOCK_WORDS,
     IN_PLACE_TYPES,
     PAIR_SIZE,
     SET_HEAD_SIZE,
-    BlockColumn,
     BlockRun,
-    InPlaceColumn,
     block,
+    block_column,
     empty_set,
+    in_place_column,
     pointer_set,
     pointer_set_of,
 )
@@ -71,53 +72,50 @@ class EmptySegment(Segment):
 class InPlaceSegment(Segment):
     """32-bit integers, always for the same instances."""
 
-    __slots__ = ("_encode", "count")
+    __slots__ = ("_column", "count")
 
     def __init__(self, pmid: int, type_: ValueType, instances: Sequence[int]) -> None:
-        column = InPlaceColumn(pmid, type_, instances)
-        self._encode = column.encode
+        self._column = in_place_column(pmid, type_, instances)
         self.count = len(instances)
-        self.set_size = column.size
+        self.set_size = self._column.size
         self.block_size = 0
         self.payload = b""
 
     def load(self, values: Sequence[Any]) -> None:
         """Take one integer an instance; ``ENCODING_ERRORS``."""
-        self.payload = self._encode(values)
+        self.payload = self._column.encode(values)
 
 
 class BlockSegment(Segment):
     """64-bit and floating-point numbers, always for the same instances."""
 
-    __slots__ = ("_encode", "_instances", "_pmid", "_words", "count", "offset", "run", "type")
+    __slots__ = ("_column", "_instances", "_pmid", "count", "offset", "run", "type")
 
     def __init__(self, pmid: int, type_: ValueType, instances: Sequence[int]) -> None:
-        column = BlockColumn(type_, len(instances))
-        self._encode = column.encode
+        self._column = block_column(type_, len(instances))
         self.type, self.count = type_, len(instances)
         self.run: RunSegment | None = None
         self.offset = 0
-        self._pmid, self._instances, self._words = pmid, instances, column.block_words
+        self._pmid, self._instances = pmid, instances
         self.set_size = SET_HEAD_SIZE + PAIR_SIZE * len(instances)
-        self.block_size = column.size
+        self.block_size = self._column.size
         self.payload = b""
 
     def load(self, values: Sequence[Any]) -> None:
         """Take one number an instance; ``ENCODING_ERRORS``."""
-        self.payload = self._encode(values)
+        self.payload = self._column.encode(values)
 
     def place(self, first_word: int) -> bytes:
-        return pointer_set(self._pmid, self._instances, first_word, self._words)
+        return pointer_set(self._pmid, self._instances, first_word, BLOCK_WORDS[self.type])
 
 
 class RunSegment(Segment):
-    """The blocks of several metrics, back to back."""
+    """The blocks of several metrics, back to back; each of these knows its ``run``, which does not know them."""
 
-    __slots__ = ("_encode", "_members")
+    __slots__ = ("_blocks",)
 
     def __init__(self, members: Sequence[BlockSegment]) -> None:
-        self._members = members
-        self._encode = BlockRun([(member.type, member.count) for member in members]).encode
+        self._blocks = BlockRun([(member.type, member.count) for member in members])
         self.set_size = self.block_size = 0
         self.payload = b""
         for member in members:
@@ -126,12 +124,7 @@ class RunSegment(Segment):
 
     def load(self, values: Sequence[Any]) -> None:
         """Take the numbers of all members, one after the other; ``ENCODING_ERRORS``."""
-        self.payload = self._encode(values)
-
-    def release(self) -> None:
-        """The members have their blocks themselves again."""
-        for member in self._members:
-            member.run = None
+        self.payload = self._blocks.encode(values)
 
 
 class VariableSegment(Segment):

@@ -15,11 +15,12 @@ of a value block further back (everything else). So a column is encoded in one o
 
 from __future__ import annotations
 
+import functools
 import struct
 import sys
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from pypcp.errors import ConversionError
 from pypcp.model.values import Value, ValueFormat, ValueType
@@ -70,90 +71,142 @@ def _big_endian(words: _Column) -> _Column:
     return words
 
 
-class InPlaceColumn:
-    """Encodes the value set of a 32-bit metric with always the same instances.
+@functools.cache
+def _packer(layout: str) -> Callable[..., bytes]:
+    """What packs values that lie so. Small columns of one type and length share it: it is larger than they are."""
+    return struct.Struct(layout).pack
 
-    ``encode(values)`` takes one ``int`` an instance and returns the whole value set; ``struct.error``, ``TypeError`` or
-    ``OverflowError`` when a value is no integer of the type.
-    """
 
-    __slots__ = ("_code", "_head", "_pairs", "_words", "encode", "size")
+class InPlaceColumn(Protocol):
+    """Encodes the value set, of ``size`` bytes, of a 32-bit metric with always the same instances."""
+
+    @property
+    def size(self) -> int: ...
+
+    def encode(self, values: Sequence[int]) -> bytes:
+        """The whole value set, of one ``int`` an instance.
+
+        ``struct.error``, ``TypeError`` or ``OverflowError`` when a value is no integer of the type.
+        """
+
+
+def in_place_column(pmid: int, type_: ValueType, instances: Sequence[int]) -> InPlaceColumn:
+    """The column of a metric, for at least one instance."""
+    if len(instances) == 1:
+        return _OneInPlace(pmid, type_, instances[0])
+    return _FewInPlace(pmid, type_, instances) if len(instances) <= _SMALL else _ManyInPlace(pmid, type_, instances)
+
+
+class _OneInPlace:
+    __slots__ = ("_head", "_pack")
+
+    size = SET_HEAD_SIZE + PAIR_SIZE
+
+    def __init__(self, pmid: int, type_: ValueType, instance: int) -> None:
+        self._head = struct.pack(">IiIi", pmid, 1, ValueFormat.INSITU, instance)
+        self._pack = _packer(">" + _CODES[type_])
+
+    def encode(self, values: Sequence[int]) -> bytes:
+        return self._head + self._pack(values[0])
+
+
+class _FewInPlace:
+    __slots__ = ("_pack", "_pairs", "size")
+
+    def __init__(self, pmid: int, type_: ValueType, instances: Sequence[int]) -> None:
+        count = len(instances)
+        self.size = SET_HEAD_SIZE + PAIR_SIZE * count
+        self._pack = _packer(">IiI" + ("i" + _CODES[type_]) * count)
+        self._pairs = [pmid, count, ValueFormat.INSITU]
+        for instance in instances:
+            self._pairs += (instance, 0)
+
+    def encode(self, values: Sequence[int]) -> bytes:
+        pairs = self._pairs
+        pairs[4::2] = values
+        return self._pack(*pairs)
+
+
+class _ManyInPlace:
+    __slots__ = ("_code", "_words", "size")
 
     def __init__(self, pmid: int, type_: ValueType, instances: Sequence[int]) -> None:
         count = len(instances)
         self.size = SET_HEAD_SIZE + PAIR_SIZE * count
         self._code = _CODES[type_]
-        self.encode: Callable[[Sequence[int]], bytes]
-        if count == 1:
-            head = _SET_HEAD.pack(pmid, 1, ValueFormat.INSITU) + struct.pack(">i", instances[0])
-            pack = struct.Struct(">" + self._code).pack
-            self.encode = lambda values: head + pack(values[0])
-        elif count <= _SMALL:
-            self._head = struct.Struct(">IiI" + ("i" + self._code) * count)
-            self._pairs = [pmid, count, ValueFormat.INSITU]
-            for instance in instances:
-                self._pairs += (instance, 0)
-            self.encode = self._encode_small
-        else:
-            words = array("I", [pmid, count, ValueFormat.INSITU])
-            words.extend([0] * (2 * count))
-            words[3::2] = array("I", array("i", instances).tobytes())
-            self._words = _big_endian(words)
-            self.encode = self._encode_large
+        words = array("I", [pmid, count, ValueFormat.INSITU])
+        words.extend([0] * (2 * count))
+        words[3::2] = array("I", array("i", instances).tobytes())
+        self._words = _big_endian(words)
 
-    def _encode_small(self, values: Sequence[int]) -> bytes:
-        pairs = self._pairs
-        pairs[4::2] = values
-        return self._head.pack(*pairs)
-
-    def _encode_large(self, values: Sequence[int]) -> bytes:
+    def encode(self, values: Sequence[int]) -> bytes:
         column = array(self._code, values)
         self._words[4::2] = array("I", _big_endian(column).tobytes())
         return self._words.tobytes()
 
 
-class BlockColumn:
-    """Encodes the value blocks of a 64-bit or floating-point metric with always the same number of values.
+class BlockColumn(Protocol):
+    """Encodes the value blocks, ``size`` bytes, of a 64-bit or floating-point metric with always as many values."""
 
-    ``encode(values)`` takes one number an instance and returns the blocks, back to back; the same errors as
-    :class:`InPlaceColumn`.
-    """
+    @property
+    def size(self) -> int: ...
 
-    __slots__ = ("_args", "_code", "_pack", "_words", "block_words", "encode", "size")
+    def encode(self, values: Sequence[int | float]) -> bytes:
+        """The blocks, back to back, of one number an instance; the same errors as of :class:`InPlaceColumn`."""
+
+
+def block_column(type_: ValueType, count: int) -> BlockColumn:
+    """The column of a metric with ``count`` values, at least one."""
+    if count == 1:
+        return _OneBlock(type_)
+    return _FewBlocks(type_, count) if count <= _SMALL else _ManyBlocks(type_, count)
+
+
+class _OneBlock:
+    __slots__ = ("_head", "_pack", "size")
+
+    def __init__(self, type_: ValueType) -> None:
+        self.size = 4 * BLOCK_WORDS[type_]
+        self._head = block_head(type_, self.size)
+        self._pack = _packer(">I" + _CODES[type_])
+
+    def encode(self, values: Sequence[int | float]) -> bytes:
+        return self._pack(self._head, values[0])
+
+
+class _FewBlocks:
+    __slots__ = ("_args", "_pack", "size")
 
     def __init__(self, type_: ValueType, count: int) -> None:
-        self._code = _CODES[type_]
-        self.block_words = BLOCK_WORDS[type_]
-        self.size = 4 * self.block_words * count
-        head = block_head(type_, 4 * self.block_words)
-        self.encode: Callable[[Sequence[int | float]], bytes]
-        if count == 1:
-            pack = struct.Struct(">I" + self._code).pack
-            self.encode = lambda values: pack(head, values[0])
-        elif count <= _SMALL:
-            self._pack = struct.Struct(">" + ("I" + self._code) * count).pack
-            self._args: list[int | float] = [head, 0] * count
-            self.encode = self._encode_small
-        else:
-            self._words = _big_endian(array("I", ([head] + [0] * (self.block_words - 1)) * count))
-            self.encode = self._encode_single if self.block_words == 2 else self._encode_double
+        block_size = 4 * BLOCK_WORDS[type_]
+        self.size = block_size * count
+        self._pack = _packer(">" + ("I" + _CODES[type_]) * count)
+        self._args: list[int | float] = [block_head(type_, block_size), 0] * count
 
-    def _encode_small(self, values: Sequence[int | float]) -> bytes:
+    def encode(self, values: Sequence[int | float]) -> bytes:
         args = self._args
         args[1::2] = values
         return self._pack(*args)
 
-    def _encode_single(self, values: Sequence[int | float]) -> bytes:
-        column: array[float] = array(self._code, values)
-        self._words[1::2] = array("I", _big_endian(column).tobytes())
-        return self._words.tobytes()
 
-    def _encode_double(self, values: Sequence[int | float]) -> bytes:
+class _ManyBlocks:
+    __slots__ = ("_code", "_words", "size")
+
+    def __init__(self, type_: ValueType, count: int) -> None:
+        block_words = BLOCK_WORDS[type_]
+        self.size = 4 * block_words * count
+        self._code = _CODES[type_]
+        self._words = _big_endian(array("I", ([block_head(type_, 4 * block_words)] + [0] * (block_words - 1)) * count))
+
+    def encode(self, values: Sequence[int | float]) -> bytes:
         column: array[float] = array(self._code, values)
-        halves = array("I", _big_endian(column).tobytes())
+        numbers = array("I", _big_endian(column).tobytes())
         words = self._words
-        words[1::3] = halves[0::2]
-        words[2::3] = halves[1::2]
+        if column.itemsize == words.itemsize:
+            words[1::2] = numbers
+        else:
+            words[1::3] = numbers[0::2]
+            words[2::3] = numbers[1::2]
         return words.tobytes()
 
 
@@ -167,6 +220,7 @@ class BlockRun:
     __slots__ = ("_args", "_pack")
 
     def __init__(self, columns: Sequence[tuple[ValueType, int]]) -> None:
+        # Not shared: hardly two lists have one alike.
         self._pack = struct.Struct(">" + "".join([("I" + _CODES[type_]) * count for type_, count in columns])).pack
         self._args: list[int | float] = []
         for type_, count in columns:

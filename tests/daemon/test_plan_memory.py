@@ -1,5 +1,7 @@
 """What is worked out for clients takes no more memory than it may, whatever the replies come to."""
 
+import weakref
+
 import pytest
 
 from fakes.client import RawClient, fetch
@@ -47,6 +49,17 @@ async def test_what_was_dropped_is_counted_no_more(start: Starter) -> None:
         plans = running.daemon.plans
         views = [view for plan in plans._plans.values() for view in plan.views.values()]
         assert plans.held_bytes == sum([view.held_bytes for view in views]) > MUCH_BYTES
+
+
+async def test_a_client_that_asks_nothing_more_keeps_nothing_of_before_a_reload(start: Starter) -> None:
+    async with start(own=[an_agent_of_much()]) as running, RawClient(running.path) as client:
+        await client.greeted()
+        assert isinstance(await client.answer(fetch(MUCH)), Result)
+        (plan,) = running.daemon.plans._plans.values()
+        view = weakref.ref(*plan.views.values())
+        running.daemon._forget_plans()
+        assert view() is None
+        assert isinstance(await client.answer(fetch(MUCH)), Result)
 
 
 async def test_nothing_of_what_an_agent_process_said_is_kept(start: Starter) -> None:

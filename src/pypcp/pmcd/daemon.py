@@ -94,8 +94,8 @@ class Daemon:
         self.containers = ContainerNames(helper)
         self._answering: int | None = None
         self.reloaded: Callable[[], None] = lambda: None
-        self.router: Router
-        self.plans: PlanCache
+        self.router = Router((), Tree())
+        self.plans = self._new_plans()
         self._moment: object = None
         self.channels = IpcTable()
         self.unread = Unread(self.limits.unread_bytes)
@@ -124,7 +124,11 @@ class Daemon:
         self._forget_plans()
 
     def _forget_plans(self) -> None:
-        self.plans = PlanCache(self.router, self.limits.reply_bytes, self.limits.plan_cache_bytes)
+        self.plans.clear()
+        self.plans = self._new_plans()
+
+    def _new_plans(self) -> PlanCache:
+        return PlanCache(self.router, self.limits.reply_bytes, self.limits.plan_cache_bytes)
 
     # Agents
 

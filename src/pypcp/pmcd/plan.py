@@ -205,6 +205,12 @@ class PlanCache:
         """The memory that all views take, about; what a view keeps of a reply counts from then on."""
         return self._held.bytes
 
+    def clear(self) -> None:
+        """Forget all of it: a client keeps the cache that it has asked last, however long ago that was."""
+        for plan in self._plans.values():
+            plan.views.clear()
+        self._plans.clear()
+
     def make_room(self) -> None:
         """The oldest go, but the last one that was asked for stays."""
         while self._held.bytes > self._limit:

@@ -57,20 +57,21 @@ def test_names_are_looked_up_in_both_directions() -> None:
     pmcd.skip(2)
     assert len(pmcd.call(children, "dyn")) == 15
     assert pmcd.call(children, "simple.numfetch") == []
-    with pytest.raises(UnknownName):
+    with pytest.raises(UnknownName, match=r"no\.such$"):
         pmcd.call(children, "no.such")
     assert pmcd.call(names_of, Pmid.parse("253.0.0")) == ["simple.numfetch"]
     assert pmcd.call(names_of, Pmid.parse("250.0.3")) == ["dyn.u64"]
-    with pytest.raises(UnknownPmid):
+    with pytest.raises(UnknownPmid, match=r"253\.9\.9$"):
         pmcd.call(names_of, Pmid.parse("253.9.9"))
     with pytest.raises(NoAgent):
         pmcd.call(names_of, Pmid.parse("400.9.9"))
     numfetch, bogus, i32, other = pmcd.call(lookup_names, ["simple.numfetch", "bogus.name", "dyn.i32", "simple"])
     assert [numfetch, i32] == pmids("253.0.0", "250.0.0")
     assert isinstance(bogus, UnknownName) and isinstance(other, UnknownName)
+    assert (bogus.detail, other.detail) == ("bogus.name", "simple")
     (alone,) = pmcd.call(lookup_names, ["bogus.name"])
     assert isinstance(alone, UnknownName)
-    with pytest.raises(UnknownName):
+    with pytest.raises(UnknownName, match=r"dyn\.nosuch$"):
         pmcd.call(lookup_name, "dyn.nosuch")
     assert pmcd.at_end
 
@@ -93,17 +94,17 @@ def test_instances_go_by_domain_by_name_and_by_number() -> None:
     pmcd.connect()
     assert pmcd.call(lookup_instance, DYN, "red") == 0
     assert pmcd.call(lookup_instance, DYN, "green") == 5
-    with pytest.raises(UnknownInstance):
+    with pytest.raises(UnknownInstance, match=r"'mauve' of 250\.0$"):
         pmcd.call(lookup_instance, DYN, "mauve")
     assert pmcd.call(instance_name, DYN, 5) == "green apple"
-    with pytest.raises(UnknownInstance):
+    with pytest.raises(UnknownInstance, match=r"77 of 250\.0$"):
         pmcd.call(instance_name, DYN, 77)
     assert pmcd.call(instances, DYN) == {0: "red", 5: "green apple", 9: "blue"}
     for unknown in (InDom.build(250, 99), InDom.build(400, 0)):
-        with pytest.raises(UnknownInDom):
+        with pytest.raises(UnknownInDom, match=f"{unknown}$"):
             pmcd.call(instances, unknown)
     assert pmcd.call(lookup_indom_text, DYN, oneline=True) == "Oneline indom for 250.0"
-    with pytest.raises(UnknownPmid):
+    with pytest.raises(UnknownPmid, match=r"400\.0\.0$"):
         pmcd.call(lookup_text, Pmid.parse("400.0.0"))
     assert pmcd.at_end
 
@@ -128,7 +129,7 @@ def test_descriptors_are_asked_for_together_and_once() -> None:
     assert isinstance(third, UnknownPmid) and isinstance(fourth, UnknownPmid)
     assert pmcd.call(lookup_descs, [numfetch, u64, numfetch]) == [first, second, first]
     for missing in (unknown, agentless):
-        with pytest.raises(UnknownPmid):
+        with pytest.raises(UnknownPmid, match=f"{missing}$"):
             pmcd.call(lookup_desc, missing)
 
 

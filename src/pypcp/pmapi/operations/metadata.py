@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pypcp.errors import PcpError, RemoteProtocolError, TooFew, UnknownInDom, UnknownPmid
 from pypcp.model.desc import Desc
-from pypcp.model.ids import IN_NULL, PM_INDOM_NULL
+from pypcp.model.ids import IN_NULL, PM_INDOM_NULL, InDom, Pmid
 from pypcp.pmapi.operations.state import ContextState
 from pypcp.pmapi.operations.steps import Operation, answered, ask
 from pypcp.wire.desc import DescIds, DescReply, DescRequest, Descs
@@ -28,7 +28,7 @@ def lookup_desc(state: ContextState, pmid: int) -> Operation[Desc]:
     """
     if (known := state.descs.get(pmid)) is not None:
         return known
-    reply = yield from ask(DescRequest(pmid, sender=state.handle), DescReply)
+    reply = yield from ask(DescRequest(pmid, sender=state.handle), DescReply, Pmid(pmid))
     state.descs[pmid] = reply.desc
     return reply.desc
 
@@ -48,7 +48,7 @@ def lookup_descs(state: ContextState, pmids: Sequence[int]) -> Operation[list[De
             yield from _learn_together(state, missing[start : start + _MOST_TOGETHER])
     else:
         failed = yield from _learn_one_by_one(state, missing)
-    return [state.descs.get(pmid) or failed.get(pmid) or UnknownPmid() for pmid in pmids]
+    return [state.descs.get(pmid) or failed.get(pmid) or UnknownPmid(str(Pmid(pmid))) for pmid in pmids]
 
 
 def _learn_together(state: ContextState, pmids: Sequence[int]) -> Operation[None]:
@@ -72,7 +72,7 @@ def _learn_one_by_one(state: ContextState, pmids: Sequence[int]) -> Operation[di
 
 def instances(state: ContextState, indom: int) -> Operation[dict[int, str]]:
     """The instances of a domain, by identifier, in the agent's order. Raises ``UnknownInDom``. See: pmGetInDom(3)."""
-    reply = yield from ask(InstanceRequest(_real(indom), sender=state.handle), InstanceReply)
+    reply = yield from ask(InstanceRequest(_real(indom), sender=state.handle), InstanceReply, InDom(indom))
     # A domain of one instance that is -1, or has no name, looks like an answer to half a question.
     return dict(zip(reply.instances or [IN_NULL], reply.names or [""], strict=True)) if _counted(reply) else {}
 
@@ -86,13 +86,15 @@ def lookup_instance(state: ContextState, indom: int, name: str) -> Operation[int
 
     See: pmLookupInDom(3).
     """
-    reply = yield from ask(InstanceRequest(_real(indom), IN_NULL, name, sender=state.handle), InstanceReply)
+    request = InstanceRequest(_real(indom), IN_NULL, name, sender=state.handle)
+    reply = yield from ask(request, InstanceReply, f"{name!r} of {InDom(indom)}")
     return _only(reply.instances)
 
 
 def instance_name(state: ContextState, indom: int, instance: int) -> Operation[str]:
     """The name of an instance. Raises ``UnknownInstance``. See: pmNameInDom(3)."""
-    reply = yield from ask(InstanceRequest(_real(indom), instance, sender=state.handle), InstanceReply)
+    request = InstanceRequest(_real(indom), instance, sender=state.handle)
+    reply = yield from ask(request, InstanceReply, f"{instance} of {InDom(indom)}")
     return _only(reply.names)
 
 
@@ -122,13 +124,14 @@ def lookup_indom_text(state: ContextState, indom: int, *, oneline: bool = False)
 
 
 def _text(state: ContextState, ident: int, of: TextKind, *, oneline: bool) -> Operation[str]:
+    about = Pmid(ident) if of is TextKind.PMID else InDom(ident)
     if not oneline:
         try:
-            reply = yield from ask(TextRequest(ident, of | TextKind.HELP, sender=state.handle), TextReply)
+            reply = yield from ask(TextRequest(ident, of | TextKind.HELP, sender=state.handle), TextReply, about)
         except PcpError as error:
             answered(error)  # The summary is asked for instead, and fails with the error that counts.
         else:
             if reply.text:
                 return reply.text
-    reply = yield from ask(TextRequest(ident, of | TextKind.ONELINE, sender=state.handle), TextReply)
+    reply = yield from ask(TextRequest(ident, of | TextKind.ONELINE, sender=state.handle), TextReply, about)
     return reply.text

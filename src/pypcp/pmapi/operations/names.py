@@ -15,7 +15,7 @@ from pypcp.errors import (
 )
 from pypcp.model.ids import PM_ID_NULL, Pmid
 from pypcp.pmapi.operations.state import ContextState
-from pypcp.pmapi.operations.steps import Ask, Operation, answered, ask, fitting
+from pypcp.pmapi.operations.steps import Operation, answered, ask
 from pypcp.wire.buffer import pad4, to_bytes
 from pypcp.wire.pdu import Pdu
 from pypcp.wire.pmns import PmnsChild, PmnsIds, PmnsNames, PmnsTraverse
@@ -62,7 +62,7 @@ def lookup_names(state: ContextState, names: Sequence[str]) -> Operation[list[Pm
 
 def _lookup_piece(state: ContextState, names: Sequence[str]) -> Operation[list[Pmid | PcpError]]:
     try:
-        reply = yield from ask(PmnsNames(names, sender=state.handle), PmnsIds)
+        reply = yield from ask(PmnsNames(names, sender=state.handle), PmnsIds, names[0] if len(names) == 1 else "")
     except PcpError as error:
         if len(names) > 1:
             raise
@@ -71,7 +71,9 @@ def _lookup_piece(state: ContextState, names: Sequence[str]) -> Operation[list[P
         raise RemoteProtocolError(f"{len(reply.pmids)} identifiers in answer to {len(names)} names")
     if reply.status < 0:
         raise from_code(reply.status)
-    return [UnknownName() if pmid == PM_ID_NULL else Pmid(pmid) for pmid in reply.pmids]
+    return [
+        UnknownName(name) if pmid == PM_ID_NULL else Pmid(pmid) for name, pmid in zip(names, reply.pmids, strict=True)
+    ]
 
 
 def _pieces(names: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -87,7 +89,7 @@ def _pieces(names: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def names_of(state: ContextState, pmid: int) -> Operation[list[str]]:
     """Every name of a metric identifier, at least one. Raises ``UnknownPmid``, ``NoAgent``. See: pmNameAll(3)."""
-    reply = yield from _ask_for_names(state, PmnsIds([pmid], 0, sender=state.handle))
+    reply = yield from _ask_for_names(state, PmnsIds([pmid], 0, sender=state.handle), Pmid(pmid))
     if not reply.names:
         raise RemoteProtocolError("no name and no error in answer to an identifier")
     return list(reply.names)
@@ -103,7 +105,7 @@ def children(state: ContextState, name: str = "") -> Operation[list[Child]]:
 
     Raises ``UnknownName``. See: pmGetChildrenStatus(3).
     """
-    reply = yield from _ask_for_names(state, PmnsChild(name, 1, sender=state.handle))
+    reply = yield from _ask_for_names(state, PmnsChild(name, 1, sender=state.handle), name)
     if not reply.names:
         return []
     if reply.statuses is None or len(reply.statuses) != len(reply.names):
@@ -116,15 +118,15 @@ def traverse(state: ContextState, name: str = "") -> Operation[list[str]]:
 
     Raises ``UnknownName``. See: pmTraversePMNS(3).
     """
-    reply = yield from _ask_for_names(state, PmnsTraverse(name, 0, sender=state.handle))
+    reply = yield from _ask_for_names(state, PmnsTraverse(name, 0, sender=state.handle), name)
     return list(reply.names)
 
 
-def _ask_for_names(state: ContextState, request: Pdu) -> Operation[PmnsNames]:
+def _ask_for_names(state: ContextState, request: Pdu, about: object) -> Operation[PmnsNames]:
     _needs_names(state)
-    reply = fitting((yield Ask(request)), PmnsNames)
+    reply = yield from ask(request, PmnsNames, about)
     if reply.error < 0:
-        raise from_code(reply.error)
+        raise from_code(reply.error, str(about))
     return reply
 
 

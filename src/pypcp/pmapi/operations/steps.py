@@ -46,9 +46,9 @@ Operation = Generator[Step, Pdu | None, _T]
 """An operation that returns a ``_T``; it raises a ``PcpError`` when the peer refuses or answers nonsense."""
 
 
-def ask(request: Pdu, expected: type[_Reply]) -> Operation[_Reply]:
-    """One request, its one reply."""
-    return fitting((yield Ask(request)), expected)
+def ask(request: Pdu, expected: type[_Reply], about: object = "") -> Operation[_Reply]:
+    """One request, its one reply; a refusal says what it was ``about``."""
+    return fitting((yield Ask(request)), expected, about)
 
 
 def receive(expected: type[_Reply]) -> Operation[_Reply]:
@@ -56,14 +56,14 @@ def receive(expected: type[_Reply]) -> Operation[_Reply]:
     return fitting((yield Receive()), expected)
 
 
-def fitting(reply: Pdu | None, expected: type[_Reply]) -> _Reply:
+def fitting(reply: Pdu | None, expected: type[_Reply], about: object = "") -> _Reply:
     """The reply if it is of the type the request calls for.
 
-    An ERROR with a negative code is raised as what it says, whatever is expected. Anything else that does not fit is a
-    ``RemoteProtocolError``.
+    An ERROR with a negative code is raised as what it says, whatever is expected, with what it is ``about``. Anything
+    else that does not fit is a ``RemoteProtocolError``.
     """
     if isinstance(reply, Error) and reply.code < 0:
-        raise from_code(reply.code)
+        raise from_code(reply.code, str(about))
     if isinstance(reply, expected):
         return reply
     raise RemoteProtocolError(f"pmcd answered with {type(reply).__name__} where {expected.__name__} is due")

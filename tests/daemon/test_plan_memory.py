@@ -1,5 +1,9 @@
 """What is worked out for clients takes no more memory than it may, whatever the replies come to."""
 
+import gc
+import random
+import struct
+import tracemalloc
 import weakref
 
 import pytest
@@ -10,12 +14,17 @@ from pypcp.errors import TooBig, to_v1
 from pypcp.model.ids import Pmid
 from pypcp.model.profile import EVERYTHING, InDomProfile, Profile
 from pypcp.model.values import ValueType
+from pypcp.pmcd.plan import PlanCache
+from pypcp.pmcd.router import LocalRoute, Router
 from pypcp.pmda.agent import Agent
+from pypcp.pmda.interface import Client
+from pypcp.pmns.tree import Tree
 from pypcp.wire.fetch import ProfilePdu
 from pypcp.wire.result import Result
 from running import Starter
 
 pytestmark = pytest.mark.anyio
+NUMBERS = 600
 MUCH = Pmid.build(100, 0, 0)
 MUCH_BYTES = 1 << 20
 LIMIT = 8 << 20
@@ -79,3 +88,34 @@ async def test_a_long_reply_is_too_big_for_version_1(start: Starter) -> None:
         await client.send(ProfilePdu(0, EVERYTHING))
         assert await client.code(fetch(MUCH, highres=False)) == to_v1(TooBig.code)
         assert isinstance(await client.answer(fetch(NUMAGENTS, highres=False)), Result)
+
+
+@pytest.fixture
+def numbers() -> LocalRoute:
+    """The route to an agent of many numbers, every other of them with four instances."""
+    agent = Agent("numbers", 101)
+    indom = agent.indom(1, fixed={each: str(each) for each in range(4)})
+    cluster = agent.cluster(0, refresh=lambda: 1)
+    for item in range(0, NUMBERS, 2):
+        type_ = random.Random(item).choice([ValueType.U32, ValueType.U64, ValueType.DOUBLE])
+        cluster.metric(f"numbers.one{item}", item, type_, lambda one: one)
+        cluster.metric(f"numbers.four{item}", item + 1, type_, lambda one: [one] * 4, indom=indom)
+    return LocalRoute(agent)
+
+
+@pytest.mark.parametrize(("metrics", "lists"), [(1, 400), (5, 200), (50, 40), (NUMBERS, 8)])
+async def test_a_list_is_said_to_take_the_memory_that_it_does(numbers: LocalRoute, metrics: int, lists: int) -> None:
+    plans = PlanCache(Router([numbers], Tree()), 1 << 26, 1 << 30)
+    chance, client = random.Random(1), Client(0)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for _ in range(lists):
+            pmids = [Pmid.build(101, 0, item) for item in chance.sample(range(NUMBERS), metrics)]
+            view = plans.view(struct.pack(f">{metrics}I", *pmids), True, EVERYTHING)
+            for _ in range(3):  # at the second they are read together
+                view.answer(client, None)
+        took, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 0.7 < took / plans.held_bytes < 1.4

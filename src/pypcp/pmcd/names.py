@@ -41,7 +41,7 @@ def lookup_names(router: Router, client: Client, pdu: PmnsNames) -> Asking[Pdu]:
         raise TooFew("no name to look up")
     found = yield from together(partial(_lookup, router, client, name) for name in names)
     if len(names) == 1 and isinstance(found[0], PcpError):
-        raise found.pop()
+        raise found.pop()  # and not by name: what its frames still hold would be a cycle with it
     pmids = [PM_ID_NULL if isinstance(each, PcpError) else each for each in found]
     return PmnsIds(pmids, sum([pmid != PM_ID_NULL for pmid in pmids]))
 

@@ -33,5 +33,5 @@ def store(router: Router, client: Client, pdu: Result) -> Asking[Pdu]:
     if missing:
         raise NoAgent()
     if failures:
-        raise failures.pop()
+        raise failures.pop()  # and not by name: what its frames still hold would be a cycle with it
     return Error(0)

@@ -24,10 +24,11 @@ _STEP: Final = 1024
 def held_bytes(metrics: int, reply_bytes: int = 0) -> int:
     """The memory that a prepared fetch list takes, about, and that its last reply does.
 
-    A metric's reader, segment and parts are measured over the linux agent's. Of a reply there are the parts, what they
-    were made from and the whole: a column is held as numbers, as words and as bytes.
+    What a list takes by itself, and the reader, segment and parts of a metric, are measured over the linux agent's, in
+    lists of 1 to 617. Of a reply there are the parts, what they were made from and the whole: a column is held as
+    numbers, as words and as bytes.
     """
-    return 1500 * metrics + 3 * reply_bytes
+    return 3000 + 1000 * metrics + 3 * reply_bytes
 
 
 class ReplyLayout:

@@ -127,6 +127,18 @@ async def test_a_hook_that_raises_costs_the_same_wherever_the_agent_runs(
     assert refused == REFUSED.get(hook, set())
 
 
+async def test_the_log_does_not_grow_with_every_request_for_what_fails(
+    tmp_path: Path, start: Starter, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent = tmp_path / "failing.py"
+    agent.write_text(AGENT.format(hook="labels", error="RuntimeError('a mistake')"))
+    async with in_process(start, agent) as running, RawClient(running.path) as client:  # type: ignore[attr-defined]
+        await client.greeted()
+        for _ in range(50):
+            assert await client.code(QUESTIONS["labels"]) == InternalError.code
+    assert caplog.text.count("RuntimeError: a mistake") == 1
+
+
 async def test_an_agent_that_is_not_ready_yet_has_its_names(start: Starter) -> None:
     agent = Agent("slow", DOMAIN)
     agent.metric("slow.number", item=0, type_=ValueType.U32)(lambda: 42)

@@ -23,6 +23,7 @@ from pypcp.errors import (
 from pypcp.model.ids import PM_ID_NULL, Pmid, dynamic_root
 from pypcp.pmcd.threads import in_thread
 from pypcp.pmda.interface import AgentInterface, Client, FetchRequest, refusal_of
+from pypcp.pmda.mistakes import Complaints
 from pypcp.pmda.segments import EmptySegment, Fetched, Segment
 from pypcp.pmns.tree import Tree
 
@@ -98,6 +99,7 @@ class LocalRoute:
         self.domain = agent.domain
         self.name = agent.name
         self.fenced = False
+        self._complaints = Complaints()
         self._end: type[PcpError] | None = None
 
     @property
@@ -126,7 +128,9 @@ class LocalRoute:
         return fetched
 
     def _refused(self, error: Exception) -> PcpError:
-        return TryAgain(str(error)) if isinstance(error, AgentNotReady) else refusal_of(error, self.name)
+        if isinstance(error, AgentNotReady):
+            return TryAgain(str(error))
+        return refusal_of(error, self.name, self._complaints)
 
     def _inside(self, container: str, request: FetchRequest, fetched: Fetched) -> Fetched:
         self._host_name_of(container)
@@ -160,8 +164,8 @@ class LocalRoute:
         """What has no answer cannot be refused: the log alone hears of it."""
         try:
             notice(*arguments)
-        except Exception:
-            log.exception("%s: the agent's code failed", self.name)
+        except Exception as error:  # noqa: BLE001 - the author's code
+            self._complaints.tell(self.name, error)
 
 
 class AbsentRoute:

@@ -16,6 +16,7 @@ from pypcp.errors import NotConnected, ProtocolError, UnknownInstance
 from pypcp.model.labels import LabelSet, LabelType
 from pypcp.model.profile import EVERYTHING, Profile
 from pypcp.pmda.interface import AgentInterface, Client, FetchRequest, refusal_of
+from pypcp.pmda.mistakes import Complaints
 from pypcp.pmda.reply import NSEC_PER_SEC, ReplyLayout, held_bytes
 from pypcp.wire.attribute import Attribute, AttributeKey
 from pypcp.wire.buffer import ANY_SIZE_LIMIT
@@ -58,6 +59,7 @@ class Dispatcher:
     def __init__(self, agent: AgentInterface) -> None:
         self.agent = agent
         self.clients: dict[int, Client] = {}
+        self._complaints = Complaints()
         self._profile = EVERYTHING
         self._profile_key = b""
         self._fetches: OrderedDict[tuple[bytes, bytes], _Prepared] = OrderedDict()
@@ -73,7 +75,7 @@ class Dispatcher:
                 return self._fetch(frame)
             return self._other(type_, frame)
         except Exception as error:  # noqa: BLE001 - one bad answer of the author's code must not end the agent
-            code = refusal_of(error, _name_of(type_)).code
+            code = refusal_of(error, _name_of(type_), self._complaints).code
         if type_ in _UNANSWERED:
             log.warning("%s from the daemon: error %d", _name_of(type_), code)
             return b""

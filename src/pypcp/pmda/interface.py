@@ -7,7 +7,6 @@ snapshot, or is an agent process of its own.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -18,11 +17,10 @@ from pypcp.model.ids import Pmid
 from pypcp.model.labels import LabelSet, LabelType
 from pypcp.model.profile import EVERYTHING, Profile
 from pypcp.model.values import ValueSet
+from pypcp.pmda.mistakes import Complaints
 from pypcp.pmda.segments import Fetched
 from pypcp.pmns.tree import Tree
 from pypcp.wire.text import TextKind
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -145,12 +143,12 @@ class AgentInterface(Protocol):
         ...
 
 
-def refusal_of(error: Exception, what: str) -> PcpError:
+def refusal_of(error: Exception, what: str, complaints: Complaints) -> PcpError:
     """What an exception that an agent raised says to whoever asked: its own code, if it is an answer.
 
     Anything else is a mistake in the author's code: ``InternalError``, and the log tells where in ``what``.
     """
     if isinstance(error, PcpError):
         return error
-    log.error("%s: the agent's code failed: %s", what, error, exc_info=error)
+    complaints.tell(what, error)
     return InternalError(str(error))

@@ -87,6 +87,7 @@ class AgentStream(asyncio.Protocol):
         self._frames = FrameReader(REPLY_LIMIT)
         self._queue: deque[Exchange] = deque()
         self._notices = 0
+        self._latest: dict[object, Exchange] = {}
         self._current: Exchange | None = None
         self._profile: tuple[int, Profile] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -176,14 +177,22 @@ class AgentStream(asyncio.Protocol):
         """Send what the agent waits for before it does anything, also before it is ready."""
         self._send(frame)
 
-    def say(self, notice: bytes, ends: int | None = None) -> asyncio.Future[None] | None:
+    def say(self, notice: bytes, ends: int | None = None, about: object = None) -> asyncio.Future[None] | None:
         """Send what has no reply, in its turn; None when that was now, else a future for when it is sent (or moot).
 
-        ``ends``: it tells of the end of the client in that slot, of whom the agent then knows nothing more.
+        ``ends``: it tells of the end of the client in that slot, of whom the agent then knows nothing more. A notice
+        takes the place of one ``about`` the same that waits, unless something came between for which that one counts.
         """
         if self._lost is None:
             return None
-        exchange = Exchange(notice, ends=ends)
+        if about is not None and (waiting := self._latest.get(about)) is not None:
+            waiting.request = notice
+            return waiting.said
+        exchange = Exchange(notice, ends=ends, about=about)
+        if ends is not None:
+            self._latest.clear()
+        elif about is not None:
+            self._latest[about] = exchange
         self._queue.append(exchange)
         self._notices += 1
         self._next()
@@ -208,6 +217,7 @@ class AgentStream(asyncio.Protocol):
         elif not self.ready or self._is_crowded():
             future.set_exception(TryAgain())
         else:
+            self._latest.clear()
             self._queue.append(exchange)
             self._next()
             if self._queue and self._queue[-1] is exchange:
@@ -246,6 +256,7 @@ class AgentStream(asyncio.Protocol):
             exchange = self._queue.popleft()
             if exchange.reply is None:
                 self._notices -= 1
+                self._latest.pop(exchange.about, None)
                 self._send(exchange.request)
                 self._forget_profile(exchange.ends)
                 exchange.settle()

@@ -68,7 +68,8 @@ class Conversation:
         """Tell the agent all it may know of a client, if it wants to know."""
         if self.stream.channel.features & _WANTS_ATTRIBUTES:
             for key, value in attributes_of(client):
-                self.stream.say(self._encoded(Attribute(key, value.encode() + b"\0", client.context)))
+                notice = self._encoded(Attribute(key, value.encode() + b"\0", client.context))
+                self.stream.say(notice, about=(client.context, key))
 
     def tell_end(self, slot: int) -> asyncio.Future[None] | None:
         """Tell the agent that the client of that slot has gone; None when it knows, else a future for when it does."""

@@ -15,7 +15,8 @@ class Exchange:
 
     ``view`` is (client slot, profile) where the agent must have that profile first: profile and request are one item.
     ``silent`` is the failure of a request that is never answered; ``said`` is resolved when a notice has been sent.
-    ``ends`` is the client slot whose end a notice tells, ``patience`` the timer of a request that stands in the queue.
+    ``ends`` is the client slot whose end a notice tells, ``about`` what else it tells of. ``patience`` is the timer of
+    a request that stands in the queue.
     """
 
     request: bytes
@@ -25,6 +26,7 @@ class Exchange:
     silent: type[PcpError] = ProtocolError
     said: asyncio.Future[None] | None = None
     ends: int | None = None
+    about: object = None
     patience: asyncio.TimerHandle | None = None
 
     def deliver(self, frame: bytes) -> None:

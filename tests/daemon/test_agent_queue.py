@@ -11,7 +11,7 @@ from fakes.client import RawClient, fetch
 from fakes.held_agent import WELL, Lead
 from honest import NUMAGENTS, beside
 from pypcp.errors import NoAgent, ProtocolError, TryAgain
-from pypcp.model.ids import InDom, Pmid
+from pypcp.model.ids import IN_NULL, InDom, Pmid
 from pypcp.model.labels import LabelType
 from pypcp.model.profile import Profile
 from pypcp.model.values import ValueSet, ValueType
@@ -30,6 +30,7 @@ from waiting import until
 
 pytestmark = pytest.mark.anyio
 HELD, OTHER = 100, 101
+CONTAINER = Pmid.build(2, 6, 2)
 COUNT, NUMBERS = Pmid.build(HELD, 0, 0), Pmid.build(HELD, 0, 1)
 INDOM = InDom.build(HELD, 1)
 AN_HOUR = 3600.0
@@ -142,6 +143,29 @@ async def test_a_busy_agent_is_told_of_clients_in_the_order_of_what_happens(star
         ]
         lead.let()
         assert await values(busy) == [10]
+
+
+async def test_who_looks_into_one_container_after_the_other_has_one_place_for_it_in_the_queue(
+    start: Starter, lead: Lead
+) -> None:
+    async with start({HELD: "held"}, agent_s=AN_HOUR) as running, AsyncExitStack() as stack:
+        busy, *fickle = [await stack.enter_async_context(RawClient(running.path)) for _ in range(3)]
+        for client in (busy, *fickle):
+            await client.greeted()
+            await client.answer(fetch(NUMAGENTS))
+        await busy.send(fetch(COUNT))
+        await until(lambda: lead.seen("Fetch"))
+        before = len(lead.seen())
+        for number in range(100):
+            for at, client in enumerate(fickle):
+                name = ValueSet(CONTAINER, [IN_NULL], [f"web{number}.{at}"], type=ValueType.STRING)
+                assert await client.code(Result(0, [name])) == 0
+        keys = [AttributeKey.CONTAINER, AttributeKey.PROCESSID, AttributeKey.GROUPID, AttributeKey.USERID]
+        assert running.keeper(HELD).queued == 2 * len(keys)
+        lead.let()
+        assert await values(busy) == [1]
+        await until(lambda: len(lead.seen()) == before + 2 * len(keys))
+        assert sorted(lead.seen()[before:]) == sorted(f"Attribute {slot} {int(key)}" for slot in (1, 2) for key in keys)
 
 
 async def test_a_slot_is_used_again_when_the_last_agent_knows_of_its_end(start: Starter, tmp_path: Path) -> None:

@@ -91,14 +91,14 @@ def as_a_process(start: Starter, agent: Path) -> object:
     return start(access=f"failing {DOMAIN} pipe binary {command}", agent_hello_s=10.0)
 
 
-async def answers(running: Running) -> dict[str, object]:
-    """What a client is told: the code of the error, or the kind of the answer."""
+async def answers(running: Running, beside: int = 1) -> dict[str, object]:
+    """What a client is told: the code of the error, or the kind of the answer. So many others are ``beside``."""
     async with RawClient(running.path) as client:
         await client.greeted()
         while code_of(await client.answer(QUESTIONS["fetch"])) == TryAgain.code:
             pass  # it is being started
         found = {what: code_of(await client.answer(question)) for what, question in QUESTIONS.items()}
-    await until(lambda: len(running.daemon.clients) == 1)  # the one beside
+    await until(lambda: len(running.daemon.clients) == beside)
     return found
 
 
@@ -127,16 +127,34 @@ async def test_a_hook_that_raises_costs_the_same_wherever_the_agent_runs(
     assert refused == REFUSED.get(hook, set())
 
 
+@pytest.mark.parametrize("hook", ["check", "labels", "on_attributes", "on_end"])
 async def test_the_log_does_not_grow_with_every_request_for_what_fails(
-    tmp_path: Path, start: Starter, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, start: Starter, caplog: pytest.LogCaptureFixture, hook: str
 ) -> None:
     agent = tmp_path / "failing.py"
-    agent.write_text(AGENT.format(hook="labels", error="RuntimeError('a mistake')"))
-    async with in_process(start, agent) as running, RawClient(running.path) as client:  # type: ignore[attr-defined]
+    agent.write_text(AGENT.format(hook=hook, error="RuntimeError('a mistake')"))
+    for run in (in_process, as_a_process):
+        async with run(start, agent) as running:  # type: ignore[attr-defined]
+            for _ in range(10):
+                await answers(running, beside=0)
+        log = caplog.text + "".join(path.read_text() for path in tmp_path.glob("*.log"))
+        assert 1 <= log.count("RuntimeError: a mistake") <= len(QUESTIONS)
+        assert log.count("from the daemon") == 0
+        caplog.clear()
+
+
+async def test_a_metric_that_fails_is_told_once_in_however_many_lists_it_is(
+    start: Starter, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent = Agent("failing", DOMAIN)
+    agent.metric("failing.number", item=0, type_=ValueType.U32)(lambda: 1 // 0)
+    agent.metric("failing.text", item=1, type_=ValueType.U32)(lambda: "not a number")
+    async with start(own=[agent]) as running, RawClient(running.path) as client:
         await client.greeted()
-        for _ in range(50):
-            assert await client.code(QUESTIONS["labels"]) == InternalError.code
-    assert caplog.text.count("RuntimeError: a mistake") == 1
+        for count in (1, 2, 50):
+            await client.answer(fetch(*[NUMBER, NUMBER + 1] * count))
+    assert caplog.text.count("ZeroDivisionError") == 1
+    assert caplog.text.count("cannot be a value of type") == 1
 
 
 async def test_an_agent_that_is_not_ready_yet_has_its_names(start: Starter) -> None:

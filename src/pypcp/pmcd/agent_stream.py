@@ -256,7 +256,8 @@ class AgentStream(asyncio.Protocol):
             exchange = self._queue.popleft()
             if exchange.reply is None:
                 self._notices -= 1
-                self._latest.pop(exchange.about, None)
+                if self._latest.get(exchange.about) is exchange:
+                    del self._latest[exchange.about]
                 self._send(exchange.request)
                 self._forget_profile(exchange.ends)
                 exchange.settle()

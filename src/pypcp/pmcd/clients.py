@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class ClientTable:
     """Connected clients by slot. The lowest free slot is used again, once every agent knows of the end before.
 
-    Each also has a number of its own, never used again. ``generation`` changes with who is connected.
+    Each also has a number of its own, never used again, in whose order they are given. ``generation`` changes with who
+    is connected.
     """
 
     def __init__(self) -> None:

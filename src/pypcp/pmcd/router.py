@@ -22,8 +22,8 @@ from pypcp.errors import (
 )
 from pypcp.model.ids import PM_ID_NULL, Pmid, dynamic_root
 from pypcp.pmcd.threads import in_thread
+from pypcp.pmda.complaints import Complaints
 from pypcp.pmda.interface import AgentInterface, Client, FetchRequest, refusal_of
-from pypcp.pmda.mistakes import Complaints
 from pypcp.pmda.segments import EmptySegment, Fetched, Segment
 from pypcp.pmns.tree import Tree
 
@@ -165,7 +165,7 @@ class LocalRoute:
         try:
             notice(*arguments)
         except Exception as error:  # noqa: BLE001 - the author's code
-            self._complaints.tell(self.name, error)
+            self._complaints.failed(self.name, error)
 
 
 class AbsentRoute:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from pypcp.errors import PcpError, TryAgain
-from pypcp.pmda.metrics import Cluster, Metric, failure_of, log_failure
+from pypcp.pmda.metrics import Cluster, Metric, failure_of
 
 _KEEP_PERIODS: Final = 3
 
@@ -100,8 +100,8 @@ class BackgroundCluster(Cluster):
         self.was_read.set()
 
     def _note(self, error: Exception) -> None:
-        if self.failed is None:
-            log_failure(error, f"{self} in the background")
         self.is_broken = not isinstance(error, PcpError)
+        if self.is_broken:
+            self.complaints.failed(f"{self} in the background", error)
         self.failed = failure_of(error)
         self.was_read.set()

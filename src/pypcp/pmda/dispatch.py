@@ -12,11 +12,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
-from pypcp.errors import NotConnected, ProtocolError, UnknownInstance
+from pypcp.errors import InternalError, NotConnected, ProtocolError, UnknownInstance
 from pypcp.model.labels import LabelSet, LabelType
 from pypcp.model.profile import EVERYTHING, Profile
+from pypcp.pmda.complaints import Complaints
 from pypcp.pmda.interface import AgentInterface, Client, FetchRequest, refusal_of
-from pypcp.pmda.mistakes import Complaints
 from pypcp.pmda.reply import NSEC_PER_SEC, ReplyLayout, held_bytes
 from pypcp.wire.attribute import Attribute, AttributeKey
 from pypcp.wire.buffer import ANY_SIZE_LIMIT
@@ -75,11 +75,12 @@ class Dispatcher:
                 return self._fetch(frame)
             return self._other(type_, frame)
         except Exception as error:  # noqa: BLE001 - one bad answer of the author's code must not end the agent
-            code = refusal_of(error, _name_of(type_), self._complaints).code
-        if type_ in _UNANSWERED:
-            log.warning("%s from the daemon: error %d", _name_of(type_), code)
-            return b""
-        return encode(Error(code))
+            refusal = refusal_of(error, _name_of(type_), self._complaints)
+        if type_ not in _UNANSWERED:
+            return encode(Error(refusal.code))
+        if not isinstance(refusal, InternalError):  # of which the log has heard
+            log.warning("%s from the daemon: %s", _name_of(type_), refusal)
+        return b""
 
     def _other(self, type_: int, frame: bytes) -> bytes:
         if type_ == PduType.PROFILE:

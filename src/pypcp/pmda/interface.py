@@ -17,7 +17,7 @@ from pypcp.model.ids import Pmid
 from pypcp.model.labels import LabelSet, LabelType
 from pypcp.model.profile import EVERYTHING, Profile
 from pypcp.model.values import ValueSet
-from pypcp.pmda.mistakes import Complaints
+from pypcp.pmda.complaints import Complaints
 from pypcp.pmda.segments import Fetched
 from pypcp.pmns.tree import Tree
 from pypcp.wire.text import TextKind
@@ -150,5 +150,5 @@ def refusal_of(error: Exception, what: str, complaints: Complaints) -> PcpError:
     """
     if isinstance(error, PcpError):
         return error
-    complaints.tell(what, error)
+    complaints.failed(what, error)
     return InternalError(str(error))

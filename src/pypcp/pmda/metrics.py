@@ -7,7 +7,6 @@ parser is a pure function from text to a snapshot.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,12 +16,11 @@ from pypcp.model.desc import Desc
 from pypcp.model.ids import PM_INDOM_NULL, Pmid
 from pypcp.model.units import NONE, Units
 from pypcp.model.values import Semantics, Value, ValueType
+from pypcp.pmda.complaints import Complaints
 from pypcp.pmda.indom import Indom
 from pypcp.pmda.interface import Client
 from pypcp.pmda.labels import NO_LABELS, Labels
 from pypcp.pmda.signature import parameters_of
-
-log = logging.getLogger(__name__)
 
 Values = Value | Sequence[Value | None] | Mapping[str, Value] | None
 """What a metric's function may return.
@@ -90,6 +88,7 @@ class Cluster:
         self._register = register
         self._moment: object = None
         self._followers: list[Callable[[Any], None]] = []
+        self.complaints = Complaints()
 
     def follow(self, follower: Callable[[Any], None]) -> None:
         """Have ``follower`` called with each new snapshot, before any metric is read from it."""
@@ -127,11 +126,12 @@ class Cluster:
         self.is_broken = False
 
     def _fail(self, error: Exception, *, is_answer: bool) -> None:
-        """The metrics answer with an error; the log hears of one that is a mistake once, not at every fetch."""
-        if not is_answer and not self.is_broken:
-            where = None if isinstance(error, PcpError) else error  # which says what to do; how it came there does not
-            log.warning("%s: the agent's code failed: %s", self, error, exc_info=where)
+        """The metrics answer with an error; the log hears of one that is a mistake."""
         self.is_broken = not is_answer
+        if self.is_broken and isinstance(error, PcpError):  # which says what to do; how it came there does not
+            self.complaints.wrong(str(self), "the agent's code failed", error)
+        elif self.is_broken:
+            self.complaints.failed(str(self), error)
         self.failure = failure_of(error)
 
     def __str__(self) -> str:
@@ -202,10 +202,10 @@ def failure_of(error: Exception) -> PcpError:
 
 def log_value(metric: Metric, culprit: str, error: Exception) -> None:
     """Tell the author about a value that is none of the metric's type."""
-    log.warning("%s: %s cannot be a value of type %s: %s", metric.name, culprit, metric.desc.type, error)
+    metric.cluster.complaints.wrong(metric.name, f"{culprit} cannot be a value of type {metric.desc.type}", error)
 
 
-def log_failure(error: Exception, of: str) -> None:
+def log_failure(metric: Metric, error: Exception) -> None:
     """Tell the author about an exception that is not an answer."""
     if not isinstance(error, PcpError):
-        log.warning("%s: the agent's code failed: %s", of, error, exc_info=error)
+        metric.cluster.complaints.failed(metric.name, error)

@@ -1,10 +1,8 @@
-"""An author's mistakes: where one is, without the machinery around his file, and what the log hears of it."""
+"""Where an author's mistake is, in one line: what the machinery around his file has to do with it says nothing."""
 
 from __future__ import annotations
 
-import logging
 import sysconfig
-import time
 import traceback
 from pathlib import Path
 from types import TracebackType
@@ -15,12 +13,6 @@ from pypcp.errors import PcpError
 _PYPCP: Final = Path(__file__).parents[1]
 _PYTHON: Final = Path(sysconfig.get_path("stdlib"))
 _INSTALLED: Final = {"site-packages", "dist-packages"}
-
-log = logging.getLogger(__name__)
-
-AGAIN_S: Final = 60.0
-"""How long the log hears nothing more of a mistake that goes on being made."""
-_MOST: Final = 64
 
 
 def mistake_in(error: BaseException) -> str:
@@ -47,38 +39,3 @@ def _is_machinery(file: str) -> bool:
     path = Path(file)
     pythons = path.is_relative_to(_PYTHON) and _INSTALLED.isdisjoint(path.parts)
     return file.startswith("<") or pythons or path.is_relative_to(_PYPCP)
-
-
-class Complaints:
-    """What the log hears of the mistakes in an agent: of each at once, and then once in ``again_s`` seconds.
-
-    Clients can have the same one made a hundred times a second.
-    """
-
-    def __init__(self, again_s: float = AGAIN_S) -> None:
-        self._again_s = again_s
-        self._told: dict[object, tuple[float, int]] = {}
-        """By the place of a mistake: when the log heard of it last, and how often it was made since."""
-
-    def tell(self, what: str, error: Exception) -> None:
-        """``what`` met with ``error``, where it must not fail."""
-        place = what, type(error), _raised_at(error)
-        at, more = self._told.pop(place, (0.0, 0))
-        now = time.monotonic()
-        if at and now - at < self._again_s:
-            self._told[place] = at, more + 1
-            return
-        if len(self._told) >= _MOST:
-            del self._told[next(iter(self._told))]
-        self._told[place] = now, 0
-        again = f" ({more} times more since it was told last)" if more else ""
-        log.error("%s: the agent's code failed%s: %s", what, again, error, exc_info=error)
-
-
-def _raised_at(error: Exception) -> tuple[str, int] | None:
-    at = error.__traceback__
-    if at is None:
-        return None
-    while at.tb_next is not None:
-        at = at.tb_next
-    return at.tb_frame.f_code.co_filename, at.tb_lineno

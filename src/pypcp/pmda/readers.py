@@ -88,7 +88,7 @@ class Reader:
         """The metric's answer is an error; say so in the log once, not at every fetch."""
         changed = self._empty(failure_of(error).code)
         if changed:
-            log_failure(error, self.metric.name)
+            log_failure(self.metric, error)
         return changed
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pypcp.errors import BadStore
 from pypcp.model.ids import IN_NULL
@@ -12,30 +12,40 @@ from pypcp.pmda.agent import Agent
 from pypcp.pmda.interface import Client
 
 if TYPE_CHECKING:
-    from pypcp.pmcd.client_connection import ClientConnection
     from pypcp.pmcd.daemon import Daemon
 
 _WHOAMI_LIMIT: Final = 1024
 
 
+class _Told(NamedTuple):
+    """What there is to tell of clients, in the order of their numbers; a list for each metric, of nobody who may go."""
+
+    whoami: list[str]
+    since: list[float]
+    containers: list[str]
+
+
 class _Clients:
-    """The connections there are, in the order of their numbers, and what a client may say of itself."""
+    """The connections there are, and what a client may say of itself."""
 
     def __init__(self, agent: Agent, daemon: Daemon) -> None:
         self._daemon = daemon
         self._generation = -1
-        self._connections: list[ClientConnection] = []
         self.indom = agent.indom(6, help_="Clients\nConnections, numbered from 0 as they came.")
 
-    def refresh(self) -> list[ClientConnection]:
+    def refresh(self) -> _Told:
         """The snapshot of the cluster."""
         clients = self._daemon.clients
+        connections = list(clients)
         if clients.generation != self._generation:
             self._generation = clients.generation
-            self._connections = sorted(clients, key=lambda connection: connection.number)
-            numbers = [connection.number for connection in self._connections]
+            numbers = [connection.number for connection in connections]
             self.indom.replace(map(str, numbers), numbers)
-        return self._connections
+        return _Told(
+            [connection.whoami for connection in connections],
+            [connection.since for connection in connections],
+            [connection.client.container or "" for connection in connections],
+        )
 
     # Libraries name no instance to speak of their own connection (__pmSetClientId). pmstore names all where it is told
     # none: those of other clients are passed over, as stock does.
@@ -60,7 +70,7 @@ def declare(agent: Agent, daemon: Daemon) -> None:
         "pmcd.client.whoami",
         0,
         ValueType.STRING,
-        lambda connections: [each.whoami for each in connections],
+        lambda told: told.whoami,
         indom=clients.indom,
         sem=Semantics.DISCRETE,
         store=clients.store_whoami,
@@ -71,7 +81,7 @@ def declare(agent: Agent, daemon: Daemon) -> None:
         "pmcd.client.start_date",
         1,
         ValueType.STRING,
-        lambda connections: [time.ctime(each.since) for each in connections],
+        lambda told: [time.ctime(since) for since in told.since],
         indom=clients.indom,
         sem=Semantics.DISCRETE,
         help_="When a client connected\nDate and time of the host, in the form of ctime(3).",
@@ -80,7 +90,7 @@ def declare(agent: Agent, daemon: Daemon) -> None:
         "pmcd.client.container",
         2,
         ValueType.STRING,
-        lambda connections: [each.client.container or "" for each in connections],
+        lambda told: told.containers,
         indom=clients.indom,
         store=clients.store_container,
         help_="Container that a client looks into\nEmpty for the host itself. Named by the client when it connects, or "

@@ -291,7 +291,7 @@ def test_a_bug_in_one_answer_costs_that_answer_only(agent, ask):
 def test_prepared_fetch_lists_are_bounded(agent):
     dispatcher = Dispatcher(agent)
     long = (NUMBER,) * 5000
-    for extra in range(40):
+    for extra in range(15):
         dispatcher.answer(encode(Fetch(0, long + (NUMBER,) * extra)))
     assert len(dispatcher._fetches) < 10
 

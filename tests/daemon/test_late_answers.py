@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from clock import Clock
 from fakes.client import RawClient, fetch
 from fakes.held_agent import CHANGES, WELL, WITH_CHANGES, Lead
 from honest import NUMAGENTS
@@ -25,16 +26,6 @@ COUNT, NUMBERS = Pmid.build(DOMAIN, 0, 0), Pmid.build(DOMAIN, 0, 1)
 LATE = TryAgain.code
 LIMITS = {"agent_soft_s": 0.1, "agent_s": 3600.0}
 """Who is late is late at once, and never ended for it."""
-
-
-class Clock:
-    """The time that late answers are kept by."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from clock import Clock
 from pypcp.errors import NoAgent, ProtocolError
 from pypcp.model.ids import Pmid
 from pypcp.pmapi.context import Context
@@ -113,16 +114,6 @@ class Delays:
             return self._timeout(seconds)
         self.seen.append(seconds)
         return self._timeout(0.0)
-
-
-class Clock:
-    """The time by which an agent is steady."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 HELLO_S = 7.5

@@ -29,9 +29,9 @@ class Complaints:
         self._tell((what, type(error)), f"{what}: {said}", error, None)
 
     def _tell(self, mistake: object, said: str, error: Exception, shown: Exception | None) -> None:
-        at, more = self._told.pop(mistake, (0.0, 0))
+        at, more = self._told.pop(mistake, (-AGAIN_S, 0))
         now = time.monotonic()
-        if at and now - at < AGAIN_S:
+        if now - at < AGAIN_S:
             self._told[mistake] = at, more + 1
             return
         if len(self._told) >= _MOST:

@@ -4,16 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from clock import Clock
 from pypcp.pmda import complaints
 from pypcp.pmda.complaints import AGAIN_S, Complaints
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -71,6 +71,20 @@ async def test_a_client_that_asks_nothing_more_keeps_nothing_of_before_a_reload(
         assert isinstance(await client.answer(fetch(MUCH)), Result)
 
 
+@pytest.mark.parametrize("metrics", [1, 200])
+async def test_what_is_in_use_when_a_reload_makes_it_void_answers_nobody_else(start: Starter, metrics: int) -> None:
+    async with start(own=[an_agent_of_much()]) as running, RawClient(running.path) as client:
+        await client.greeted()
+        request = fetch(*[NUMAGENTS] * metrics)
+        assert isinstance(await client.answer(request), Result)
+        (plan,) = running.daemon.plans._plans.values()
+        in_use = list(plan.views.values())
+        running.daemon._forget_plans()
+        assert isinstance(await client.answer(request), Result)
+        (plan,) = running.daemon.plans._plans.values()
+        assert in_use != list(plan.views.values())
+
+
 async def test_nothing_of_what_an_agent_process_said_is_kept(start: Starter) -> None:
     async with start({100: "well"}, own=[]) as running, RawClient(running.path) as client:
         await client.greeted()

@@ -260,8 +260,7 @@ class ClientConnection(asyncio.Protocol):
         """
         daemon = self.daemon
         return (
-            self._fetches.plans is daemon.plans
-            and not (view.long or view.processes)
+            not (view.void or view.long or view.processes)
             and not (self._queue or self._full or self.changes)
             and self._task is None
             and not self._patience.awaited

@@ -26,11 +26,10 @@ _MEMO_SIZE: Final = 4
 
 
 class ClientFetches:
-    """What a client fetches. ``memo`` has its last requests, whose views hold for ``plans`` only."""
+    """What a client fetches. ``memo`` has its last requests, with their views for as long as these are kept."""
 
     def __init__(self, daemon: Daemon, client: Client, channel: Channel) -> None:
         self.memo: dict[bytes, weakref.ref[PlanView]] = {}
-        self.plans: object = None
         self._daemon = daemon
         self._client = client
         self._channel = channel
@@ -69,11 +68,9 @@ class ClientFetches:
 
     def _known(self, frame: bytes) -> PlanView | None:
         """What was worked out for these bytes, if it still holds and somebody has kept it."""
-        if self.plans is not self._daemon.plans:
-            self.memo.clear()
-            self.plans = self._daemon.plans
         known = self.memo.get(frame)
-        return known() if known is not None else None
+        view = known() if known is not None else None
+        return None if view is None or view.void else view
 
     async def _in_its_turn(self, view: PlanView, frame: bytes) -> bytes:
         """A long list that is answered soon is answered in one go, but one such in a round of the loop."""

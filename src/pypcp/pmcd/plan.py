@@ -54,6 +54,7 @@ class PlanView:
     ``processes`` are the legs that have to be waited for; without any, :meth:`answer` answers at once. That may take a
     while with more than ``SLICE`` metrics: :meth:`answer_in_turns` lets others have their turn between its slices.
     ``long`` views are those; ``brief`` ones take no longer than a turn all the same, by the time of the last answer.
+    A ``void`` view was dropped, for want of room or because its routes are no more: nobody begins with it any more.
     """
 
     def __init__(self, plan: FetchPlan, profile: Profile, held: Held) -> None:
@@ -71,6 +72,7 @@ class PlanView:
         self._layout = self._new_layout()
         self.hold(held_bytes(len(plan.pmids)))
         self.in_use = asyncio.Lock()
+        self.void = False
         self._moment: object = None
         self._reply = b""
         self.long = len(plan.pmids) > SLICE
@@ -172,6 +174,7 @@ class FetchPlan:
         view = self.views.pop(next(iter(self.views)))
         view.hold(0)
         view.held = Held()
+        view.void = True
 
 
 class PlanCache:
@@ -206,9 +209,10 @@ class PlanCache:
         return self._held.bytes
 
     def clear(self) -> None:
-        """Forget all of it: a client keeps the cache that it has asked last, however long ago that was."""
+        """Forget all of it, for good: the routes are no more."""
         for plan in self._plans.values():
-            plan.views.clear()
+            while plan.views:
+                plan.drop_oldest_view()
         self._plans.clear()
 
     def make_room(self) -> None:

@@ -14,6 +14,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
@@ -553,6 +554,14 @@ def test_a_claimed_process_is_held_only_if_it_started_when_the_runtime_says() ->
         if Path(f"/proc/{pid}").exists():
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+
+
+def test_a_process_is_asked_for_by_several_threads_at_once() -> None:
+    process = hold(Container("x", "a" * 64, pid=os.getpid(), start_time=start_time(os.getpid())))
+    assert process is not None
+    with contextlib.closing(process), ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(lambda: all(process.alive() for _ in range(5000))) for _ in range(4)]
+        assert all(each.result() for each in asked)
 
 
 def test_a_users_word_does_not_make_a_process_of_the_host_a_container() -> None:

@@ -30,12 +30,12 @@ class LiveProcess:
         self.pidfd = pidfd
         self._cgroup_fd = cgroup_fd
         self._own, self._fresh_until = "", 0.0
-        self._poll = select.poll()
-        self._poll.register(pidfd, select.POLLIN)
 
     def alive(self) -> bool:
-        """Whether it still runs, asked of the kernel."""
-        return not self._poll.poll(0)
+        """Whether it still runs, asked of the kernel; by look-ups and by the engine's own thread, at any moment."""
+        poll = select.poll()  # which one thread at a time may use
+        poll.register(self.pidfd, select.POLLIN)
+        return not poll.poll(0)
 
     def cgroup(self) -> str:
         """Its control group with a leading slash, as it is now; ``/`` for none of its own, "" when it ended."""

@@ -57,6 +57,13 @@ def root_file_system(folder: Path) -> Path:
     return folder
 
 
+def kernels_cgroup(pid: int) -> str:
+    """The control group of a process. An engine may have had to choose another than the container's own name: LXC adds
+    a number where the group of a container that was killed with everything else is still there."""
+    lines = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
+    return next(path for _, controllers, path in lines if controllers == "")
+
+
 class Engine(ABC):
     """What every engine can do for a test; `environment` tells the helper where its state is."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from containers.engines import ENGINES, Docker, Engine, Lxc, Podman, engine, root_file_system, run, some
+from containers.engines import ENGINES, Docker, Engine, Lxc, Podman, engine, kernels_cgroup, root_file_system, run, some
 from containers.served import Helper
 from pypcp.errors import ContainerNotFound, OsError, PcpError
 from pypcp.pmda.rootclient import RootClient
@@ -41,11 +41,6 @@ def code(call: Callable[[], object]) -> int:
 
 def settled(client: RootClient, name: str, wanted: int = 0) -> None:
     wait_until(lambda: code(lambda: client.container_pid(name)) == wanted, f"{name} is {wanted}", 5)
-
-
-def kernels_cgroup(pid: int) -> str:
-    lines = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
-    return next(path for _, controllers, path in lines if controllers == "")
 
 
 def test_a_running_container_is_known_by_name_and_by_id(any_engine: Engine, client: RootClient) -> None:

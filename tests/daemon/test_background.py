@@ -46,6 +46,14 @@ def test_clients_can_come_when_the_command_has_ended(place: Background) -> None:
     assert place.socket.is_socket()
 
 
+def test_the_environment_names_its_socket_where_no_option_does(place: Background) -> None:
+    told = place.directory / "told.socket"
+    place.environment["PMCD_SOCKET"] = str(told)
+    assert place.start().returncode == 0
+    assert told.is_socket()
+    assert [path.name for path in place.run.iterdir()] == ["pmcd.pid"]
+
+
 def test_it_is_in_a_session_of_its_own_with_its_output_in_the_log(place: Background) -> None:
     assert place.start().returncode == 0
     pid = place.pid
@@ -54,6 +62,13 @@ def test_it_is_in_a_session_of_its_own_with_its_output_in_the_log(place: Backgro
     assert inputs == ["/dev/null", str(place.log_file), str(place.log_file)]
     assert place.log.startswith("Log for pmcd on ")
     assert f"pmcd: PID = {pid}" in place.log
+
+
+def test_its_highest_descriptor_is_told(place: Background) -> None:
+    assert place.start().returncode == 0
+    with BlockingContext(f"localhost:{place.port}") as client:
+        told = client.fetch([client.lookup_name("pmcd.openfds")]).value_sets[0].value
+        assert told == max(map(int, os.listdir(f"/proc/{place.pid}/fd")))
 
 
 def test_its_files_are_there_while_it_is(place: Background) -> None:

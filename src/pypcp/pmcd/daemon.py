@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -98,6 +99,8 @@ class Daemon:
         self.plans = self._new_plans()
         self._moment: object = None
         self.channels = IpcTable()
+        self.own_fds = 0
+        """The highest descriptor that was open when the first client could come."""
         self.unread = Unread(self.limits.unread_bytes)
         self.profiles = ProfileRoom(self.limits.profile_instances)
         self.turns = Turns()
@@ -336,6 +339,7 @@ class Daemon:
             await self._have_agents()
             acceptor = Acceptor(sockets, lambda: ClientConnection(self))
             self.listening = sockets
+            self.own_fds = max(map(int, os.listdir("/proc/self/fd")))
             self.running = True
             ready()
             await self.reloads.run()

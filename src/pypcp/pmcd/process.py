@@ -95,6 +95,7 @@ class Process:
         """All that needed root's rights is done, agents are started, and no client has been heard yet."""
         if self.mode is Mode.FOREGROUND:
             return
+        self.directory(self.paths.run_dir)
         self._pid_file.write()
         if self.account is not None:
             self.account.become()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -95,7 +96,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="SEC",
         help="for an agent's hello",
     )
-    add("-s", "--socket", type=Path, help="path of the UNIX socket")
+    told = os.environ.get("PMCD_SOCKET") or None
+    add("-s", "--socket", type=Path, default=told, help="path of the UNIX socket")
     add(
         "-t",
         dest="exchange_s",

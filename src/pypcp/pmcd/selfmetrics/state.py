@@ -122,8 +122,8 @@ def _declare_process(cluster: Cluster, daemon: Daemon) -> None:
         "pmcd.openfds",
         17,
         U32,
-        lambda _: daemon.channels.highest_fd,
-        help_="Highest descriptor of a peer\nThe largest number that any connection to one has had so far.",
+        lambda _: max(daemon.own_fds, daemon.channels.highest_fd),
+        help_="Highest descriptor\nThe largest open when the daemon began, or that a peer's connection has had since.",
     )
     cluster.metric(
         "pmcd.sighups",

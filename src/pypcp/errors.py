@@ -584,6 +584,17 @@ def error_string(code: int) -> str:
     return f"No such PMAPI error code ({code})"
 
 
+def reason_of(error: Exception) -> str:
+    """What is wrong, in words; of one of the system's errors without its number and its file."""
+    return (error.strerror if isinstance(error, OSError) else "") or str(error)
+
+
+def in_words(error: Exception) -> str:
+    """What people are told: the reason, behind the file that one of the system's errors is about."""
+    file = error.filename if isinstance(error, OSError) else None
+    return reason_of(error) if file is None else f"{file}: {reason_of(error)}"
+
+
 def to_v1(code: int) -> int:
     """A code in PCP 1.x numbering; errno values pass through. See: "Version 1" in docs/reference/protocol.md."""
     return code + V1_SHIFT if code <= PM_ERR_BASE else code

@@ -129,6 +129,13 @@ def test_a_bad_configuration_fails_the_command_and_names_its_line(place: Backgro
     assert f"{place.configuration}:2" in failed(place)
 
 
+@pytest.mark.parametrize("option", ["-c", "-n"])
+def test_a_file_that_is_not_there_is_named_in_words(place: Background, option: str) -> None:
+    said = failed(place, option, place.directory / "gone")
+    assert said.endswith(f"{place.directory}/gone: No such file or directory\n")
+    assert "Errno" not in said
+
+
 def test_why_it_did_not_start_is_written_where_it_is_wanted_with_the_log(place: Background) -> None:
     reasons = place.directory / "reasons"
     place.configuration.write_text("broken x pipe binary /bin/false\n")

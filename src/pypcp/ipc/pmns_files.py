@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from pypcp.errors import NoPmns
+from pypcp.errors import NoPmns, reason_of
 from pypcp.pmns.parser import parse
 from pypcp.pmns.preprocessor import MAX_CHARACTERS
 from pypcp.pmns.tree import Tree
@@ -32,7 +32,7 @@ def load_name_space(
     try:
         text = _read(Path(path))
     except (OSError, UnicodeError) as error:
-        raise NoPmns(f"cannot read {os.fspath(path)}: {error}") from error
+        raise NoPmns(f"cannot read {os.fspath(path)}: {reason_of(error)}") from error
     return parse(
         text,
         file=os.fspath(path),

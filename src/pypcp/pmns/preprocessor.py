@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pypcp.errors import PmnsError
+from pypcp.errors import PmnsError, reason_of
 
 MAX_DEPTH: Final = 5
 """How many files may be open at once, the first included: pmcpp's limit."""
@@ -137,7 +137,7 @@ class _Preprocessor:
         try:
             text = self._include(name)
         except (OSError, UnicodeError) as error:
-            raise line.error(f"cannot include {name}: {error}") from error
+            raise line.error(f"cannot include {name}: {reason_of(error)}") from error
         yield from self.lines(text, name, depth + 1)
 
     def _replace_macros(self, line: Line) -> Line:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from pypcp.errors import PcpError
+from pypcp.errors import PcpError, in_words
 from pypcp.ipc.configuration import ConfigurationError
 from pypcp.ipc.listeners import ANY_ADDRESS, Listeners
 from pypcp.ipc.paths import PMCD_SOCKET, Paths
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
             return _verify(given, paths)
         process = Process.plan(given.mode, paths, log=given.log, username=given.username, words=argv)
     except _TROUBLE as error:
-        return _not_started(str(error), given)
+        return _not_started(in_words(error), given)
     start = partial(_start, given, process)
     failure = daemonize(start) if process.mode is Mode.BACKGROUND else start(lambda: None)
     return _not_started(failure, given, process.log) if failure else 0
@@ -60,7 +60,7 @@ def _not_started(why: str, given: argparse.Namespace, log: Path | None = None) -
         try:
             given.fatal.write_text(logfile.not_started(why, log))
         except OSError as error:
-            print(f"pmcd: {error}", file=sys.stderr)
+            print(f"pmcd: {in_words(error)}", file=sys.stderr)
     return 1
 
 
@@ -76,7 +76,7 @@ def _start(given: argparse.Namespace, process: Process, serves: Callable[[], Non
         ):
             _run(given, options, process, listeners, serves)
     except _TROUBLE as error:
-        return str(error)
+        return in_words(error)
     return ""
 
 
@@ -91,7 +91,7 @@ def _log(given: argparse.Namespace, process: Process) -> Iterator[None]:
             yield
         except _TROUBLE as error:
             if process.log is not None:  # else it is said there anyway
-                log.critical("%s", error)
+                log.critical("%s", in_words(error))
             raise
         finally:
             stream.write(f"{logfile.finished(time.time())}\n")

@@ -12,7 +12,7 @@ from operator import methodcaller
 from pathlib import Path
 
 from pypcp import __version__
-from pypcp.errors import PcpError
+from pypcp.errors import PcpError, in_words
 from pypcp.ipc.listeners import Listeners
 from pypcp.ipc.paths import PMCD_SOCKET, Paths
 from pypcp.pmcd.agents import HELPER_DOMAIN
@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
             confine.verify_unprivileged()
         _run(given)
     except (PcpError, OSError, confine.NotConfined) as error:
-        print(f"pypcp up: {error}", file=sys.stderr)
+        print(f"pypcp up: {in_words(error)}", file=sys.stderr)
         return 1
     return 0
 

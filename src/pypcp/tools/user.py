@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pypcp.errors import PcpError
+from pypcp.errors import PcpError, in_words
 from pypcp.ipc.configuration import ConfigurationError
 from pypcp.ipc.paths import Paths
 from pypcp.pmcd.accounts import Verifier, change, checked_name, read
@@ -23,7 +23,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         given.run(given, given.file or accounts_file())
     except (OSError, ValueError, PcpError, ConfigurationError) as error:
-        print(f"pypcp user: {error}", file=sys.stderr)
+        print(f"pypcp user: {in_words(error)}", file=sys.stderr)
         return 1
     return 0
 

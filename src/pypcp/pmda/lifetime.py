@@ -49,7 +49,7 @@ class Lifetime:
                 waiting.set()
                 for function in startup:
                     self._run_logged(function)
-                self._begin(clusters)
+            self._begin(clusters)
 
         self._in_thread(run)
         waiting.wait()

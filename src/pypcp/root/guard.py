@@ -128,6 +128,7 @@ class Guard:
             before = open_descriptors()
             code = self._body(diary)
             if diary.alone:
+                signal.set_wakeup_fd(-1)  # or children that end now would be told to a number that is closed
                 close_others(before | {client.connection.fileno() for client in diary.clients.values()})
                 code = Guard.succeeding(self._body, diary).run()
         except BaseException:

@@ -54,6 +54,7 @@ def fuzz_one(name: str, minutes: float, directory: Path, crashes: Path) -> int:
     seeds.write(start)
     for data in inputs(name):
         (start / sha1(data).hexdigest()).write_bytes(data)
+    crashes.mkdir(parents=True, exist_ok=True)  # the fuzzer does not start without
     options = (*LIMITS, f"-max_total_time={minutes * 60:.0f}", f"-artifact_prefix={crashes}/{name}-")
     return _atheris(name, directory, new, start, *options)
 

@@ -53,6 +53,14 @@ log = logging.getLogger(__name__)
 _FEATURES = Feature.CONTAINER | Feature.LABELS | Feature.HIGHRES | Feature.DESCS
 
 
+def _is_own(fd: int) -> bool:
+    """Whether Python opened it: what was inherited goes on to children, and can have any number."""
+    try:
+        return not os.get_inheritable(fd)
+    except OSError:  # by which it was listed: the first that a client can have
+        return True
+
+
 def _peer_of(sock: socket.socket) -> tuple[str, int]:
     try:
         address, port = sock.getpeername()[:2]
@@ -100,7 +108,7 @@ class Daemon:
         self._moment: object = None
         self.channels = IpcTable()
         self.own_fds = 0
-        """The highest descriptor that was open when the first client could come."""
+        """The highest descriptor of the daemon's own when the first client could come."""
         self.unread = Unread(self.limits.unread_bytes)
         self.profiles = ProfileRoom(self.limits.profile_instances)
         self.turns = Turns()
@@ -339,7 +347,7 @@ class Daemon:
             await self._have_agents()
             acceptor = Acceptor(sockets, lambda: ClientConnection(self))
             self.listening = sockets
-            self.own_fds = max(map(int, os.listdir("/proc/self/fd")))
+            self.own_fds = max(filter(_is_own, map(int, os.listdir("/proc/self/fd"))))
             self.running = True
             ready()
             await self.reloads.run()

@@ -123,7 +123,7 @@ def _declare_process(cluster: Cluster, daemon: Daemon) -> None:
         17,
         U32,
         lambda _: max(daemon.own_fds, daemon.channels.highest_fd),
-        help_="Highest descriptor\nThe largest open when the daemon began, or that a peer's connection has had since.",
+        help_="Highest descriptor\nThe largest of its own when the daemon began, or that a peer's connection has had.",
     )
     cluster.metric(
         "pmcd.sighups",
